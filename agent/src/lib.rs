@@ -1,1 +1,3 @@
-//! Placeholder while the workspace builds its dependencies.
+//! The hub in the patient's home: takes readings from devices, keeps them sealed, ships them.
+
+pub mod intake_item;
