@@ -1,1 +1,13 @@
-//! Placeholder while the workspace builds its dependencies.
+//! The server: hubs' batches come in through the door, are opened, stored with their alerts in one transaction,
+//! receipted, and pushed to clinicians' sockets.
+//!
+//! ```text
+//! door ─Arrival─▶ ingest ─OpenedBatch─▶ store owner ──▶ ONE transaction: observations, ranges, alert state,
+//!  ▲                (opens seals)          │              alert events, deadlines, audit
+//!  └──────────── receipts ◀────────────────┴─Committed─▶ feed ─▶ sockets
+//! ```
+
+pub mod access;
+pub mod alerts;
+pub mod ingest;
+pub mod store;
