@@ -1,0 +1,143 @@
+//! What was accepted and what was refused, by reason.
+
+/// Why bytes did not become a reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RefusedFrame {
+    /// Bits or octets that mark a frame's parts were not where they belong: a run of bytes that are no frame.
+    Marker,
+    /// The checksum does not fit.
+    Checksum,
+    /// Too short, cut off, or a length that the protocol does not have.
+    Length,
+    /// A packet with a frame missing or without its first.
+    FrameLoss,
+    /// The device's own time is not a time.
+    DeviceTime,
+    /// Looked like a frame, but too few followed each other to be believed (protocols without a checksum).
+    Unproven,
+    /// A second in which no value came twice alike (protocols without a checksum).
+    Inconsistent,
+    /// A cell of a recording that is not a number.
+    Cell,
+    /// A line of a recording that cannot be read.
+    Line,
+}
+
+impl RefusedFrame {
+    /// Every reason.
+    pub const ALL: [Self; 9] = [
+        Self::Marker,
+        Self::Checksum,
+        Self::Length,
+        Self::FrameLoss,
+        Self::DeviceTime,
+        Self::Unproven,
+        Self::Inconsistent,
+        Self::Cell,
+        Self::Line,
+    ];
+
+    /// Its name in the status.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Marker => "marker",
+            Self::Checksum => "checksum",
+            Self::Length => "length",
+            Self::FrameLoss => "frame_loss",
+            Self::DeviceTime => "device_time",
+            Self::Unproven => "unproven",
+            Self::Inconsistent => "inconsistent",
+            Self::Cell => "cell",
+            Self::Line => "line",
+        }
+    }
+
+    const fn place(self) -> usize {
+        self as usize
+    }
+}
+
+/// Counts of one stretch of a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tally {
+    /// Frames (or packets, or cells) that were believed.
+    pub accepted: u64,
+    refused: [u64; RefusedFrame::ALL.len()],
+    /// Whether the bytes before this one were already counted as a run that is no frame.
+    in_garbage: bool,
+}
+
+impl Tally {
+    /// Counts a frame that was believed.
+    pub fn accept(&mut self, count: u64) {
+        self.accepted = self.accepted.saturating_add(count);
+        self.in_garbage = false;
+    }
+
+    /// Counts refused frames.
+    pub fn refuse(&mut self, why: RefusedFrame, count: u64) {
+        if let Some(so_far) = self.refused.get_mut(why.place()) {
+            *so_far = so_far.saturating_add(count);
+        }
+    }
+
+    /// Counts a frame that was refused; the bytes of it that follow are part of the same refusal.
+    pub(super) fn refuse_frame(&mut self, why: RefusedFrame) {
+        self.refuse(why, 1);
+        self.in_garbage = true;
+    }
+
+    /// Counts a byte that belongs to no frame; a run of them counts once.
+    pub(super) fn garbage(&mut self) {
+        if !self.in_garbage {
+            self.refuse(RefusedFrame::Marker, 1);
+            self.in_garbage = true;
+        }
+    }
+
+    /// Ends a run of bytes that belong to no frame.
+    pub(super) fn framed(&mut self) {
+        self.in_garbage = false;
+    }
+
+    /// How many were refused for this reason.
+    #[must_use]
+    pub fn refused(&self, why: RefusedFrame) -> u64 {
+        self.refused.get(why.place()).copied().unwrap_or(0)
+    }
+
+    /// How many were refused, all reasons.
+    #[must_use]
+    pub fn refused_in_all(&self) -> u64 {
+        self.refused.iter().fold(0, |sum, count| sum.saturating_add(*count))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_reason_has_its_own_place_and_name() {
+        let mut tally = Tally::default();
+        for (place, why) in RefusedFrame::ALL.into_iter().enumerate() {
+            assert_eq!(why.place(), place);
+            tally.refuse(why, place as u64);
+        }
+        assert!(RefusedFrame::ALL.into_iter().all(|why| tally.refused(why) == why.place() as u64));
+        let names: std::collections::BTreeSet<_> = RefusedFrame::ALL.into_iter().map(RefusedFrame::name).collect();
+        assert_eq!(names.len(), RefusedFrame::ALL.len());
+    }
+
+    #[test]
+    fn a_run_of_garbage_counts_once() {
+        let mut tally = Tally::default();
+        for _ in 0..100 {
+            tally.garbage();
+        }
+        tally.accept(1);
+        tally.garbage();
+        assert_eq!(tally.refused(RefusedFrame::Marker), 2);
+    }
+}

@@ -1,0 +1,326 @@
+//! Frames to decode, the shared vectors, and what holds for every protocol.
+#![allow(clippy::arithmetic_side_effects, clippy::print_stdout)]
+
+use std::path::PathBuf;
+
+use proptest::prelude::*;
+use serde_json::Value as Json;
+use shared::hex;
+use shared::metric::Metric;
+use shared::reading::Outcome;
+use shared::time::{ClockState, Tick, Timestamp};
+
+use super::*;
+
+pub(crate) fn at(millis: u64) -> Captured {
+    let wall = Timestamp::from_millis(1_774_000_000_000 + i64::try_from(millis).unwrap());
+    Captured { tick: Tick::from_millis(millis), wall, clock: ClockState::Synchronised }
+}
+
+pub(crate) fn nonin_packet(variant: Variant, pulse: u16, spo2: u8, status: u8) -> Vec<u8> {
+    let (high, low) = (u8::try_from(pulse >> 7).unwrap(), u8::try_from(pulse & 127).unwrap());
+    let mut packet = Vec::new();
+    for number in 1..=25 {
+        let status = status | u8::from(number == 1);
+        let float = match number {
+            1 | 14 | 20 | 22 => high,
+            2 | 15 | 21 | 23 => low,
+            3 | 9 | 16 | 17 => spo2,
+            4 => 48,
+            _ => 0,
+        };
+        let head = match variant {
+            Variant::Df2 => [1, status, 100, float],
+            Variant::Df7 => [status, 0x12, 0x34, float],
+        };
+        packet.extend(head);
+        packet.push(head.iter().fold(0, |sum: u8, octet| sum.wrapping_add(*octet)));
+    }
+    packet
+}
+
+pub(crate) fn df13_frame(status: u16, pulse: u16, spo2: u8) -> Vec<u8> {
+    let mut body = vec![0x20, 0x26, 0x07, 0x28, 0x14, 0x30, 0x15, 0];
+    body.extend(status.to_be_bytes());
+    body.extend(pulse.to_be_bytes());
+    body.extend([0, spo2]);
+    let sum = body.iter().fold(0_u8, |sum, octet| sum.wrapping_add(*octet));
+    [vec![0, 2, 0, 13, 0, 14], body, vec![sum, 3]].concat()
+}
+
+/// One second of a protocol's line.
+fn second(protocol: Protocol, pulse: u16, spo2: u8) -> Vec<u8> {
+    let [high, low] = [u8::try_from(pulse >> 7).unwrap(), u8::try_from(pulse & 127).unwrap()];
+    match protocol {
+        Protocol::NoninDf2 => nonin_packet(Variant::Df2, pulse, spo2, 0x80).repeat(3),
+        Protocol::NoninDf7 => nonin_packet(Variant::Df7, pulse, spo2, 0x80).repeat(3),
+        Protocol::NoninDf8 => vec![0x80 | high, low, spo2, 0],
+        Protocol::NoninDf13 => df13_frame(0, pulse, spo2),
+        Protocol::Bci => [0x85, 50, (high << 6) | 7, low, spo2].repeat(60),
+    }
+}
+
+/// Pulse and saturation of a moment.
+fn values(moment: &Moment) -> (Option<i64>, Option<i64>) {
+    let of = |metric| {
+        let reading = moment.readings.iter().find(|reading| reading.metric == metric);
+        reading.and_then(|reading| match reading.outcome {
+            Outcome::Value(value) => Some(value.decimal.mantissa()),
+            Outcome::None(_) => None,
+        })
+    };
+    (of(Metric::PulseRate), of(Metric::SpO2))
+}
+
+/// The project's data folder, unless this machine has none.
+pub(crate) fn data(path: &str) -> Option<String> {
+    let beside = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared");
+    let file = std::env::var_os("RPM_DATA").map_or_else(beside, PathBuf::from).join(path);
+    if !file.exists() {
+        assert!(std::env::var_os("CI").is_none(), "{path} is missing: set RPM_DATA to the data folder");
+        println!("skipped: no {path}; set RPM_DATA to the data folder");
+        return None;
+    };
+    Some(std::fs::read_to_string(file).unwrap())
+}
+
+fn optional(present: bool, value: u16) -> Json {
+    if present { value.into() } else { Json::Null }
+}
+
+fn fields_of(protocol: &str, bytes: &[u8]) -> Result<Vec<(&'static str, Json)>, RefusedFrame> {
+    match protocol {
+        "nonin-df2" | "nonin-df7" => {
+            let variant = if protocol == "nonin-df2" { Variant::Df2 } else { Variant::Df7 };
+            let (chunks, []) = bytes.as_chunks::<5>() else { return Err(RefusedFrame::Length) };
+            let frames: Vec<_> = chunks.iter().map(|chunk| variant.frame(*chunk)).collect::<Result<_, _>>()?;
+            let packet = nonin_packet::Packet::of(&frames)?;
+            Ok(vec![
+                ("pulse", optional(packet.pulse != 511, packet.pulse)),
+                ("spo2", optional(packet.spo2 != 127, packet.spo2.into())),
+                ("pulse_display", optional(packet.pulse_display != 511, packet.pulse_display)),
+                ("spo2_display", optional(packet.spo2_display != 127, packet.spo2_display.into())),
+                ("artifact", packet.artefact().into()),
+                ("out_of_track", packet.out_of_track().into()),
+                ("sensor_alarm", packet.sensor_alarm().into()),
+            ])
+        }
+        "nonin-df8-3" | "nonin-df8-4" => {
+            let expected = if protocol == "nonin-df8-3" { 3 } else { 4 };
+            let frame = nonin_df8::Frame::of(bytes)
+                .and_then(|frame| if bytes.len() == expected { Ok(frame) } else { Err(RefusedFrame::Length) })?;
+            Ok(vec![
+                ("pulse", frame.pulse().into()),
+                ("spo2", frame.spo2().into()),
+                ("out_of_track", frame.out_of_track().into()),
+                ("low_perfusion", frame.low_perfusion().into()),
+                ("marginal_perfusion", frame.marginal_perfusion().into()),
+                ("artifact", frame.artefact().into()),
+                ("smartpoint", frame.smart_point().into()),
+                ("sensor_alarm", frame.sensor_alarm().into()),
+                ("low_battery", frame.low_battery().into()),
+            ])
+        }
+        "nonin-df13" => {
+            let frame = nonin_df13::Frame::of(bytes)?;
+            let t = frame.time;
+            let time =
+                format!("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}", t.year, t.month, t.day, t.hour, t.minute, t.second);
+            Ok(vec![
+                ("time", time.into()),
+                ("pulse", frame.pulse.into()),
+                ("spo2", frame.spo2.into()),
+                ("smartpoint", frame.smart_point().into()),
+                ("from_memory", frame.from_memory().into()),
+            ])
+        }
+        _ => {
+            let frame = bci::Frame::of(bytes)?;
+            Ok(vec![
+                ("pulse", optional(frame.pulse().is_some(), frame.pulse().unwrap_or(0).into())),
+                ("spo2", optional(frame.spo2().is_some(), frame.spo2().unwrap_or(0).into())),
+                ("bar", frame.bar().into()),
+                ("probe_error", frame.probe_error().into()),
+                ("bit5", frame.bit5().into()),
+                ("bit4_no_signal", frame.bit4().into()),
+            ])
+        }
+    }
+}
+
+/// The same bytes as a line: a second of them, or of what is left of them, must give a moment or none.
+fn line_gives(protocol: &str, bytes: &[u8]) -> bool {
+    let (protocol, repeats) = match protocol {
+        "nonin-df2" => (Protocol::NoninDf2, 3),
+        "nonin-df7" => (Protocol::NoninDf7, 3),
+        "nonin-df8-3" | "nonin-df8-4" => (Protocol::NoninDf8, 6),
+        "nonin-df13" => (Protocol::NoninDf13, 1),
+        _ => (Protocol::Bci, 60),
+    };
+    !StreamDecoder::new(protocol).push(&bytes.repeat(repeats), at(0)).is_empty()
+}
+
+#[test]
+fn shared_vectors() {
+    let mut ran = 0;
+    for file in ["vectors/serial-nonin.json", "vectors/serial-bci-cms50.json"] {
+        let Some(text) = data(file) else { return };
+        let all: Json = serde_json::from_str(&text).unwrap();
+        for entry in all["entries"].as_array().unwrap() {
+            let (id, protocol) = (entry["id"].as_str().unwrap(), entry["input"]["protocol"].as_str().unwrap());
+            if !["nonin-df2", "nonin-df7", "nonin-df8-3", "nonin-df8-4", "nonin-df13", "bci-5"].contains(&protocol) {
+                continue;
+            }
+            ran += 1;
+            let bytes = hex::decode(entry["input"]["hex"].as_str().unwrap()).unwrap();
+            let fields = fields_of(protocol, &bytes);
+            if entry["expected"]["outcome"] == "rejected" {
+                assert!(fields.is_err(), "{id} was to be refused");
+                // Two frames of three octets in a row are what an older board sends, whatever one frame is.
+                assert!(!line_gives(protocol, &bytes), "{id} was to be refused in a line");
+                continue;
+            }
+            let fields = fields.unwrap_or_else(|why| panic!("{id}: {why:?}"));
+            for (name, expected) in entry["expected"]["fields"].as_object().unwrap() {
+                let (_, found) =
+                    fields.iter().find(|(field, _)| field == name).unwrap_or_else(|| panic!("{id}: {name}"));
+                assert_eq!(found, expected, "{id}: {name}");
+            }
+            assert!(line_gives(protocol, &bytes), "{id} was to give a moment in a line");
+        }
+    }
+    assert!(ran >= 30, "only {ran} vectors were found");
+}
+
+#[test]
+fn captured_frames() {
+    let Some(text) = data("data/frames/frames.jsonl") else { return };
+    let mut ran = 0;
+    for line in text.lines() {
+        let frame: Json = serde_json::from_str(line).unwrap();
+        let variant = match frame["channel"].as_str().unwrap() {
+            "serial:nonin-df2" => Variant::Df2,
+            "serial:nonin-df7" => Variant::Df7,
+            _ => continue,
+        };
+        let bytes = hex::decode(frame["hex"].as_str().unwrap()).unwrap();
+        let (chunks, rest) = bytes.as_chunks::<5>();
+        assert!(rest.is_empty());
+        assert!(chunks.iter().all(|chunk| variant.frame(*chunk).is_ok()));
+        ran += 1;
+    }
+    assert!(ran > 0);
+}
+
+#[test]
+fn a_minute_of_bytes_is_sixty_observations_of_each_metric() {
+    for protocol in [Protocol::NoninDf2, Protocol::NoninDf7, Protocol::Bci] {
+        let mut decoder = StreamDecoder::new(protocol);
+        let minute: Vec<u8> = (0..60).flat_map(|n| second(protocol, 60 + n, 97)).collect();
+        let moments = decoder.push(&minute, at(0));
+        assert_eq!(moments.len(), 60, "{protocol}");
+        for (n, moment) in moments.iter().enumerate() {
+            assert_eq!(values(moment), (Some(60 + i64::try_from(n).unwrap()), Some(97)), "{protocol} second {n}");
+        }
+        assert_eq!(decoder.take_tally().refused_in_all(), 0, "{protocol}");
+    }
+}
+
+#[test]
+fn a_finger_off_is_an_observation_each_second() {
+    let off = nonin_packet(Variant::Df7, 511, 127, 0x88).repeat(9);
+    let moments = StreamDecoder::new(Protocol::NoninDf7).push(&off, at(0));
+    assert_eq!(moments.len(), 3);
+    let probe_out = [0x80, 0, 0x50, 127, 127].repeat(180);
+    let moments = StreamDecoder::new(Protocol::Bci).push(&probe_out, at(0));
+    assert_eq!(moments.len(), 3);
+    let outcomes = moments[2].readings.iter().map(|reading| reading.outcome).collect::<Vec<_>>();
+    assert_eq!(outcomes, [Outcome::None(NoReading::SensorOff); 2]);
+}
+
+#[test]
+fn a_cut_line_gives_its_last_second_and_starts_afresh() {
+    let mut decoder = StreamDecoder::new(Protocol::NoninDf7);
+    let mut cut = nonin_packet(Variant::Df7, 70, 97, 0x80);
+    cut.extend(&nonin_packet(Variant::Df7, 71, 97, 0x80)[..57]);
+    assert!(decoder.push(&cut, at(0)).is_empty());
+    assert_eq!(decoder.finish().map(|moment| values(&moment)), Some((Some(70), Some(97))));
+    assert_eq!(decoder.finish(), None);
+    assert_eq!(decoder.push(&second(Protocol::NoninDf7, 80, 96), at(5000)).len(), 1);
+}
+
+#[test]
+fn one_protocol_read_as_another_is_never_believed() {
+    for spoken in Protocol::ALL {
+        for read in Protocol::ALL {
+            let mut decoder = StreamDecoder::new(read);
+            let bytes: Vec<u8> = (0..20).flat_map(|n| second(spoken, 60 + n, 97)).collect();
+            let moments = decoder.push(&bytes, at(0));
+            assert_eq!(moments.is_empty(), spoken != read, "{spoken} read as {read}");
+        }
+    }
+}
+
+#[test]
+fn protocols_are_found_by_name() {
+    for protocol in Protocol::ALL {
+        assert_eq!(protocol.to_string().parse(), Ok(protocol));
+    }
+    assert_eq!("nonin".parse::<Protocol>(), Err(UnknownProtocol));
+}
+
+fn any_protocol() -> impl Strategy<Value = Protocol> {
+    proptest::sample::select(Protocol::ALL.to_vec())
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_panic(protocol in any_protocol(), bytes in proptest::collection::vec(any::<u8>(), 0..2000)) {
+        let mut decoder = StreamDecoder::new(protocol);
+        decoder.push(&bytes, at(0));
+        decoder.expire(at(5000));
+        decoder.finish();
+    }
+
+    #[test]
+    fn chunks_make_no_difference(
+        protocol in any_protocol(),
+        garbage in proptest::collection::vec(any::<u8>(), 0..40),
+        cuts in proptest::collection::vec(1_usize..200, 1..60),
+        flip in any::<prop::sample::Index>(),
+    ) {
+        let mut bytes = second(protocol, 72, 97).repeat(4);
+        bytes.extend(&garbage);
+        bytes.extend(second(protocol, 140, 91).repeat(4));
+        let flipped = flip.index(bytes.len());
+        bytes[flipped] ^= 0x10;
+        let mut whole = StreamDecoder::new(protocol);
+        let expected = (whole.push(&bytes, at(0)), whole.take_tally());
+        let mut parts = StreamDecoder::new(protocol);
+        let (mut found, mut rest) = (Vec::new(), bytes.as_slice());
+        for cut in cuts.iter().cycle() {
+            if rest.is_empty() {
+                break;
+            }
+            let (now, later) = rest.split_at((*cut).min(rest.len()));
+            found.extend(parts.push(now, at(0)));
+            rest = later;
+        }
+        prop_assert_eq!((found, parts.take_tally()), expected);
+    }
+
+    #[test]
+    fn garbage_between_frames_is_survived(
+        protocol in any_protocol(),
+        garbage in proptest::collection::vec(any::<u8>(), 0..300),
+        before in 60_u16..90,
+        after in 100_u16..130,
+    ) {
+        let mut decoder = StreamDecoder::new(protocol);
+        decoder.push(&second(protocol, before, 97).repeat(3), at(0));
+        decoder.push(&garbage, at(3000));
+        let moments = decoder.push(&second(protocol, after, 91).repeat(6), at(5000));
+        let last = moments.last().map(values);
+        prop_assert_eq!(last, Some((Some(i64::from(after)), Some(91))));
+    }
+}
