@@ -142,6 +142,7 @@ impl fmt::Debug for NhsNumber {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::arithmetic_side_effects)]
     use super::*;
     use proptest::prelude::*;
 

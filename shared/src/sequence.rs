@@ -214,6 +214,7 @@ impl FromIterator<Range> for Ranges {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::arithmetic_side_effects)]
     use std::collections::BTreeSet;
 
     use super::*;
