@@ -1,0 +1,97 @@
+//! Every limit of the agent, with what happens at it. Append at the end of a section.
+
+use std::time::Duration;
+
+// ---- intake and queue ----
+
+/// Things taken and not yet looked at by the queue's owner. Full: a source that can wait waits; one that cannot
+/// keeps a small buffer of its own and then counts an overrun, which becomes a loss entry.
+pub const TAKEN_MAX: usize = 256;
+/// Questions to the queue's owner that wait for their turn. Full: the asker waits.
+pub const QUESTIONS_MAX: usize = 64;
+/// Sealed records on their way to the uplink before they are durable. Full: the record is fetched from disk later.
+pub const LIVE_MAX: usize = 64;
+/// Octets of entries at which an open record closes (PROTOCOL §4).
+pub const RECORD_CLOSES_AT_BYTES: usize = 2 * 1024;
+/// Age at which an open record closes (PROTOCOL §4).
+pub const RECORD_CLOSES_AFTER: Duration = Duration::from_millis(250);
+/// Age at which thinnable records are synced together (PROTOCOL §4: within one second; a tenth is left for the
+/// sync itself).
+pub const SYNC_WITHIN: Duration = Duration::from_millis(900);
+/// Octets of sealed records that wait for their sync. Full: they are synced at once.
+pub const UNSYNCED_BYTES_MAX: usize = 256 * 1024;
+/// Octets of entries kept for another attempt after the disk refused a write. Full: the oldest become a loss entry.
+pub const RETRY_BYTES_MAX: usize = 256 * 1024;
+/// Technical entries that wait for the next record. Full: the two oldest losses of one kind melt together.
+pub const TECHNICAL_MAX: usize = 4096;
+/// Records in one generation of the queue. Full: a new generation begins.
+pub const GENERATION_RECORDS_MAX: u64 = 16_384;
+/// A stream's longest life (PROTOCOL §1). Reached: a new stream begins with the next record.
+pub const STREAM_LIFE_MAX: Duration = Duration::from_secs(24 * 3600);
+/// How long released records are kept while there is room (PROTOCOL §5).
+pub const RELEASED_KEPT_FOR: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Default of `queue_bytes_max`: octets of the queue's folder. Full: policy gives up what matters least.
+pub const QUEUE_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
+/// Octets that stay free on the queue's disk. Reached: as if the queue were full.
+pub const DISK_FREE_BYTES_MIN: u64 = 64 * 1024 * 1024;
+/// How often the ledger learns of released records. A crash before that only sends them again.
+pub const LEDGER_EVERY: Duration = Duration::from_secs(5);
+/// How often sizes on disk are measured and the capacity policy runs.
+pub const CAPACITY_EVERY: Duration = Duration::from_secs(30);
+/// How often the hub says how it is.
+pub const HUB_STATUS_EVERY: Duration = Duration::from_secs(60);
+/// Wait before the disk is tried again after it refused a write.
+pub const DISK_RETRY_AFTER: Duration = Duration::from_secs(2);
+/// Ended streams of this run whose batch key is kept until their records are receipted. More: the oldest key is
+/// forgotten, and its backlog goes without a trusted age.
+pub const RUNS_KEPT_MAX: usize = 4;
+/// A wall clock that moved by more than this against the monotonic clock has stepped.
+pub const CLOCK_STEP: Duration = Duration::from_secs(1);
+
+// ---- uplink ----
+
+/// Batches sent and not receipted. Full: nothing more is sent until a receipt comes.
+pub const FLIGHT_MAX: usize = 20;
+/// Octets of records in one batch; the rest of the 64 KiB of a message is for header and opening.
+pub const BATCH_RECORD_BYTES_MAX: usize = 48 * 1024;
+/// Records that wait for room in flight. Full: given back to the queue, which lends them again later.
+pub const LIVE_WAITING_MAX: usize = 256;
+/// Events from the MQTT client that wait for the uplink. Full: the client reads no more from the network.
+pub const UPLINK_EVENTS_MAX: usize = 64;
+/// Requests inside the MQTT client. Full: the batch is given back.
+pub const MQTT_REQUESTS_MAX: usize = 32;
+/// Largest MQTT packet either way. Larger: the connection ends.
+pub const MQTT_PACKET_BYTES_MAX: usize = 70 * 1024;
+/// MQTT keep-alive.
+pub const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// A batch without a receipt for so long, while connected, is sent again.
+pub const UNANSWERED_AFTER: Duration = Duration::from_secs(10);
+/// No receipt at all for so long, with something in flight: the client is thrown away and rebuilt.
+pub const STALLED_AFTER: Duration = Duration::from_secs(30);
+/// TCP, TLS, CONNECT and SUBSCRIBE together.
+pub const CONNECT_WITHIN: Duration = Duration::from_secs(12);
+/// The first wait before a new connection.
+pub const BACK_OFF_FIRST: Duration = Duration::from_millis(500);
+/// The longest wait before a new connection.
+pub const BACK_OFF_MAX: Duration = Duration::from_secs(60);
+/// How long a stopping agent waits for receipts.
+pub const STOP_RECEIPTS_WITHIN: Duration = Duration::from_secs(5);
+/// Streams remembered as known to the server. Full: forgotten, and the opening travels again.
+pub const KNOWN_STREAMS_MAX: usize = 64;
+
+// ---- settings and status ----
+
+/// Largest signed settings. Larger: refused.
+pub const SETTINGS_BYTES_MAX: usize = 64 * 1024;
+/// Connecting, asking and reading the settings together.
+pub const SETTINGS_WITHIN: Duration = Duration::from_secs(20);
+/// Wait before settings are fetched again after a failure.
+pub const SETTINGS_RETRY_AFTER: Duration = Duration::from_secs(30);
+/// Status connections served at the same time. Full: the next waits to be accepted.
+pub const STATUS_CONNECTIONS_MAX: usize = 4;
+/// A status connection's longest life.
+pub const STATUS_WITHIN: Duration = Duration::from_secs(2);
+/// How long owners may take to end after a signal: the wait for receipts and the last syncs.
+pub const STOP_WITHIN: Duration = Duration::from_secs(15);
+/// Devices in a configuration. More: a configuration problem.
+pub const DEVICES_MAX: usize = 32;
