@@ -3,7 +3,8 @@
 //! be made again from the generations.
 //!
 //! Rows: `s` ‖ ordinal → [`StreamRow`]; `p` ‖ ordinal → [`Progress`]; `g` ‖ number → [`GenerationRow`];
-//! `totals` → [`Totals`]; `last-store` → the id of the store that last answered. Numbers are u32, big end first.
+//! `totals` → [`Totals`]; `last-store` → the id of the store that last answered;
+//! `stopped-orderly` → nothing. Numbers are u32, big end first.
 
 use std::collections::BTreeMap;
 
@@ -37,7 +38,9 @@ pub struct Progress {
     pub released: Ranges,
     /// The last sequence that was durable.
     pub last_durable: u64,
-    /// Observations in the receipted records.
+    /// What was ever receipted, whichever store said so; it tells what is counted already.
+    pub counted: Ranges,
+    /// Observations in the counted records.
     pub receipted_observations: u64,
 }
 
@@ -80,6 +83,8 @@ pub struct Contents {
     pub totals: Totals,
     /// The store that last answered.
     pub store: Option<StoreId>,
+    /// Whether the run before stopped in an orderly way.
+    pub orderly: bool,
 }
 
 /// A row's key.
@@ -116,6 +121,7 @@ pub fn read(database: &impl Database) -> Result<Contents, DiskRefused> {
             (Some(b'g'), Some(number)) => contents.generations.extend(row(value).map(|found| (number, found))),
             _ if key == TOTALS => contents.totals = row(value).unwrap_or_default(),
             _ if key == STORE => contents.store = row(value),
+            _ if key == ORDERLY => contents.orderly = true,
             _ => {}
         }
         true
@@ -123,6 +129,8 @@ pub fn read(database: &impl Database) -> Result<Contents, DiskRefused> {
     Ok(contents)
 }
 
+/// Key of the note that the run before stopped in an orderly way.
+pub const ORDERLY: &[u8] = b"stopped-orderly";
 /// Key of [`Totals`].
 pub const TOTALS: &[u8] = b"totals";
 /// Key of the last store's id.

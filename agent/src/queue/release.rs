@@ -7,7 +7,7 @@ use shared::time::{ClockState, Timestamp};
 
 use super::database::{Change, Database, Disk, DiskRefused, folder_bytes};
 use super::generation::{self, Generation};
-use super::ledger::{self, StreamRow};
+use super::ledger;
 use super::policy::{self, Relief, Summary};
 use super::sets;
 use super::shelf::{Gone, Shelf, generation_folder};
@@ -21,20 +21,6 @@ impl<D: Disk> Shelf<D> {
             state.progress.released.insert_all(&newly);
         }
         newly
-    }
-
-    /// Observations in these held records, as their rows say.
-    ///
-    /// # Errors
-    /// [`DiskRefused`] and in which generation.
-    pub fn observations_of(&mut self, ordinal: u32, ranges: &Ranges) -> Result<u64, (DiskRefused, u32)> {
-        let mut sum = 0_u64;
-        for sequence in sets::each(ranges) {
-            if let Some((_, observations)) = self.read(ordinal, sequence)? {
-                sum = sum.saturating_add(observations.into());
-            }
-        }
-        Ok(sum)
     }
 
     /// Another store answers: everything still held is to be sent again. Its id is durable on return.
@@ -194,6 +180,16 @@ impl<D: Disk> Shelf<D> {
         (sum, self.disk.free_bytes(&self.folder).unwrap_or(u64::MAX))
     }
 
+    /// Octets on disk of what is pending: each generation's share, as last measured.
+    #[must_use]
+    pub fn backlog_bytes(&self) -> u64 {
+        let share = |summary: &Summary| {
+            let generation = self.generations.get(&summary.number)?;
+            generation.bytes.saturating_mul(summary.pending).checked_div(generation.records())
+        };
+        self.summaries().iter().filter_map(share).fold(0, u64::saturating_add)
+    }
+
     /// Makes room: first what is released and old, then, while the queue is over `bytes_max` or the disk nearly
     /// full, what the policy says. Returns what was given up without a receipt.
     ///
@@ -246,16 +242,34 @@ impl<D: Disk> Shelf<D> {
         receipted.fold(self.totals.receipted_before, u64::saturating_add)
     }
 
-    /// The row of a stream that begins, for [`Shelf::write`].
+    /// Whether a record is receipted or given up.
+    #[must_use]
+    pub fn is_released(&self, ordinal: u32, sequence: Sequence) -> bool {
+        self.stream(ordinal).is_some_and(|state| state.progress.released.contains(sequence))
+    }
+
+    /// Counts observations as accepted whose record is receipted and not on the shelf.
+    pub fn count_accepted(&mut self, observations: u16) {
+        self.totals.accepted_before = self.totals.accepted_before.saturating_add(observations.into());
+    }
+
+    /// Notes that a stream is durable up to here.
     pub fn note_durable(&mut self, ordinal: u32, last: Sequence) {
         if let Some(state) = self.stream_mut(ordinal) {
             state.progress.last_durable = state.progress.last_durable.max(last.get());
         }
     }
 
-    /// Whether a receipt key is known for the stream, and its row.
-    pub fn row_of(&self, ordinal: u32) -> Option<StreamRow> {
-        self.stream_row(ordinal).ok().flatten()
+    /// The last word of a run that stops in an orderly way, durable on return.
+    ///
+    /// # Errors
+    /// [`DiskRefused`].
+    pub fn close_orderly(&mut self, at: Captured) -> Result<(), DiskRefused> {
+        self.sync()?;
+        self.end_head(at);
+        self.save_ledger()?;
+        self.ledger.write(vec![Change::Put(ledger::ORDERLY.to_vec(), Vec::new())])?;
+        self.ledger.sync()
     }
 }
 

@@ -77,6 +77,8 @@ pub struct Found {
     pub gone: Vec<Gone>,
     /// Databases that were set aside.
     pub set_aside: u64,
+    /// Whether the run before stopped in an orderly way, if there was one.
+    pub stopped_orderly: Option<bool>,
 }
 
 pub(super) fn generation_folder(folder: &Path, number: u32) -> PathBuf {
@@ -109,6 +111,7 @@ impl<D: Disk> Shelf<D> {
                 (ledger::Contents::default(), disk.open(&ledger_folder)?)
             }
         };
+        found.stopped_orderly = (!contents.streams.is_empty()).then_some(contents.orderly);
         let mut streams: BTreeMap<u32, StreamState> = BTreeMap::new();
         let mut progress = contents.progress;
         for (ordinal, stream) in contents.streams {
@@ -129,6 +132,10 @@ impl<D: Disk> Shelf<D> {
             next_number: 1,
         };
         shelf.find_generations(contents.generations, at, &mut found)?;
+        if contents.orderly {
+            shelf.ledger.write(vec![Change::Remove(ledger::ORDERLY.to_vec())])?;
+            shelf.ledger.sync()?;
+        }
         Ok((shelf, found))
     }
 
