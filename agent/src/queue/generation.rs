@@ -51,7 +51,11 @@ pub fn put_opening(ordinal: u32, row: &StreamRow) -> Option<Change> {
 ///
 /// # Errors
 /// [`DiskRefused::Damaged`] if the row is there and cannot be read, else what the disk says.
-pub fn get(database: &impl Database, ordinal: u32, sequence: Sequence) -> Result<Option<(SealedRecord, u16)>, DiskRefused> {
+pub fn get(
+    database: &impl Database,
+    ordinal: u32,
+    sequence: Sequence,
+) -> Result<Option<(SealedRecord, u16)>, DiskRefused> {
     let Some(value) = database.get(&key(ordinal, sequence.get()))? else { return Ok(None) };
     let Value::V1 { observations, record } = from_bytes(&value).map_err(|_| DiskRefused::Damaged)?;
     Ok(Some((record, observations)))

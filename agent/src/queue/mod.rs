@@ -16,7 +16,9 @@ mod owner;
 pub mod policy;
 mod questions;
 mod release;
+mod report;
 pub mod seal;
+mod sealing;
 pub mod sets;
 pub mod shelf;
 pub mod sled_store;
@@ -234,5 +236,7 @@ enum Next {
     Deadline,
 }
 
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod model_tests;

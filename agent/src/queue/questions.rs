@@ -5,7 +5,7 @@ use std::sync::Arc;
 use shared::observation::Captured;
 use shared::sealing::ReceiptKey;
 use shared::sequence::{Range, Ranges, Sequence};
-use shared::wire::{LossCause, LossExtent, Receipt, RECORDS_MAX, SealedRecord, Settings, SignedReceipt};
+use shared::wire::{LossCause, LossExtent, RECORDS_MAX, Receipt, SealedRecord, Settings, SignedReceipt};
 
 use super::database::{Disk, DiskRefused};
 use super::{Lent, Obeyed, Owner, Question, Run, sets};
@@ -53,6 +53,18 @@ impl<D: Disk> Owner<D> {
     }
 
     fn lend_backlog(&mut self, at: Captured) -> Option<Lent> {
+        // A generation that turns out damaged is set aside, and the search begins again without it.
+        let mut set_aside = self.status.set_aside;
+        loop {
+            let lent = self.search_backlog(at);
+            if lent.is_some() || self.status.set_aside == set_aside {
+                return lent;
+            }
+            set_aside = self.status.set_aside;
+        }
+    }
+
+    fn search_backlog(&mut self, at: Captured) -> Option<Lent> {
         let ordinals: Vec<u32> = self.shelf.ordinals().collect();
         for ordinal in ordinals {
             let pending = self.shelf.pending(ordinal);
@@ -218,8 +230,7 @@ impl<D: Disk> Owner<D> {
         }
         if let Some(state) = self.shelf.stream_mut(ordinal) {
             state.progress.counted.insert_all(&counted);
-            state.progress.receipted_observations =
-                state.progress.receipted_observations.saturating_add(observations);
+            state.progress.receipted_observations = state.progress.receipted_observations.saturating_add(observations);
         }
         let count = newly.count();
         self.status.pending_records = self.status.pending_records.saturating_sub(count);

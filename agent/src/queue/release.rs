@@ -10,7 +10,7 @@ use super::generation::{self, Generation};
 use super::ledger;
 use super::policy::{self, Relief, Summary};
 use super::sets;
-use super::shelf::{Gone, Shelf, generation_folder};
+use super::shelf::{self, Gone, Shelf, generation_folder};
 use crate::limits;
 
 impl<D: Disk> Shelf<D> {
@@ -82,6 +82,19 @@ impl<D: Disk> Shelf<D> {
         changes.extend(ledger::put(ledger::TOTALS.to_vec(), &self.totals));
         // Lazily durable: a row that stays behind is found without its folder and forgotten then.
         let _ = self.ledger.write(changes);
+    }
+
+    /// Sets a generation aside that turned out to be damaged.
+    ///
+    /// # Errors
+    /// [`DiskRefused`] if even that is refused.
+    pub fn set_aside(&mut self, number: u32, at: Captured) -> Result<Vec<Gone>, DiskRefused> {
+        self.tail = None;
+        let Some(generation) = self.generations.remove(&number) else { return Ok(Vec::new()) };
+        let gone = self.pending_of(&generation);
+        shelf::set_aside(&self.folder, &format!("gen-{number}"), at.wall)?;
+        self.forget_generation(number, &generation);
+        Ok(gone)
     }
 
     /// Removes a generation from the disk. Returns what was in it and not receipted.

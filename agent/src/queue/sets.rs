@@ -41,6 +41,8 @@ pub fn each(ranges: &Ranges) -> impl Iterator<Item = Sequence> + '_ {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::arithmetic_side_effects)]
+
     use std::collections::BTreeSet;
 
     use super::*;

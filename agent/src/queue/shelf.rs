@@ -6,6 +6,7 @@
 //! <state_dir>/queue/damaged-<n>-<t>/ set aside, never read again, for people to look at
 //! ```
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -85,7 +86,7 @@ pub(super) fn generation_folder(folder: &Path, number: u32) -> PathBuf {
     folder.join(format!("gen-{number}"))
 }
 
-fn set_aside(folder: &Path, name: &str, at: Timestamp) -> Result<(), DiskRefused> {
+pub(super) fn set_aside(folder: &Path, name: &str, at: Timestamp) -> Result<(), DiskRefused> {
     let label = name.strip_prefix("gen-").unwrap_or(name);
     tracing::error!(database = name, "a database of the queue is damaged; set aside, the queue goes on without it");
     std::fs::rename(folder.join(name), folder.join(format!("damaged-{label}-{}", at.as_millis())))?;
@@ -182,10 +183,9 @@ impl<D: Disk> Shelf<D> {
             found.gone.extend(self.pending_of(&lost));
             self.forget_generation(number, &lost);
         }
-        for state in self.streams.keys().copied().collect::<Vec<_>>() {
-            let last = self.held(state).last().map_or(0, Sequence::get);
-            if let Some(state) = self.streams.get_mut(&state) {
-                state.progress.last_durable = state.progress.last_durable.max(last);
+        for ordinal in self.streams.keys().copied().collect::<Vec<_>>() {
+            if let Some(last) = self.held(ordinal).last() {
+                self.note_durable(ordinal, last);
             }
         }
         Ok(())
@@ -197,9 +197,8 @@ impl<D: Disk> Shelf<D> {
             tracing::error!(generation = number, rows = scanned.unreadable, "rows of the queue cannot be read");
         }
         for (ordinal, row) in scanned.openings {
-            if !self.streams.contains_key(&ordinal) {
-                let state = StreamState { stream: row.stream, progress: Progress::default(), dirty: true };
-                self.streams.insert(ordinal, state);
+            if let Entry::Vacant(place) = self.streams.entry(ordinal) {
+                place.insert(StreamState { stream: row.stream, progress: Progress::default(), dirty: true });
                 let again = ledger::put(ledger::key(b's', ordinal), &row);
                 // A refusal shows at the next sync; the opening is in the generation meanwhile.
                 let _ = self.ledger.write(again.into_iter().collect());
@@ -327,7 +326,11 @@ impl<D: Disk> Shelf<D> {
     ///
     /// # Errors
     /// [`DiskRefused`]; the second part says in which generation.
-    pub fn read(&mut self, ordinal: u32, sequence: Sequence) -> Result<Option<(SealedRecord, u16)>, (DiskRefused, u32)> {
+    pub fn read(
+        &mut self,
+        ordinal: u32,
+        sequence: Sequence,
+    ) -> Result<Option<(SealedRecord, u16)>, (DiskRefused, u32)> {
         let holder = self.generations.iter().find(|(_, generation)| generation.holds(ordinal, sequence));
         let Some((&number, _)) = holder else { return Ok(None) };
         if let Some(head) = self.head.as_ref().filter(|head| head.number == number) {
@@ -340,19 +343,6 @@ impl<D: Disk> Shelf<D> {
         }
         let Some((_, database)) = &self.tail else { return Ok(None) };
         generation::get(database, ordinal, sequence).map_err(|error| (error, number))
-    }
-
-    /// Sets a generation aside that turned out to be damaged.
-    ///
-    /// # Errors
-    /// [`DiskRefused`] if even that is refused.
-    pub fn set_aside(&mut self, number: u32, at: Captured) -> Result<Vec<Gone>, DiskRefused> {
-        self.tail = None;
-        let Some(generation) = self.generations.remove(&number) else { return Ok(Vec::new()) };
-        let gone = self.pending_of(&generation);
-        set_aside(&self.folder, &format!("gen-{number}"), at.wall)?;
-        self.forget_generation(number, &generation);
-        Ok(gone)
     }
 
     /// Everything held of a stream.
@@ -387,7 +377,7 @@ impl<D: Disk> Shelf<D> {
         self.streams.keys().copied()
     }
 
-    /// A stream's state.
+    /// A stream's state, to be changed.
     pub fn stream_mut(&mut self, ordinal: u32) -> Option<&mut StreamState> {
         let state = self.streams.get_mut(&ordinal)?;
         state.dirty = true;

@@ -32,9 +32,9 @@ fn refused(error: sled::Error) -> DiskRefused {
     match error {
         sled::Error::Io(error) => DiskRefused::Io(error),
         sled::Error::Corruption { .. } => DiskRefused::Damaged,
-        sled::Error::CollectionNotFound(_)
-        | sled::Error::Unsupported(_)
-        | sled::Error::ReportableBug(_) => DiskRefused::LibraryFailed,
+        sled::Error::CollectionNotFound(_) | sled::Error::Unsupported(_) | sled::Error::ReportableBug(_) => {
+            DiskRefused::LibraryFailed
+        }
     }
 }
 
@@ -126,12 +126,13 @@ mod tests {
         database.sync().unwrap();
         drop(database);
         let database = SledDisk.open(&folder.path().join("a")).unwrap();
-        let mut seen = Vec::new();
-        database.scan(&[0], &mut |key, _| {
-            seen.extend(key);
-            true
-        })
-        .unwrap();
+        let mut seen: Vec<u8> = Vec::new();
+        database
+            .scan(&[0], &mut |key, _| {
+                seen.extend(key);
+                true
+            })
+            .unwrap();
         assert_eq!(seen, [1, 3]);
         assert_eq!(database.get(&[3]).unwrap(), Some(vec![3; 3]));
     }

@@ -88,8 +88,7 @@ mod tests {
         let identity = Identity::generate().unwrap();
         let secret = SealingSecret::from_seed(Suite::XWing, [4; 32]);
         let hub = HubId::from_bytes([1; 16]);
-        let at =
-            Captured { tick: Tick::from_millis(5), wall: Timestamp::from_millis(6), clock: ClockState::NeverSet };
+        let at = Captured { tick: Tick::from_millis(5), wall: Timestamp::from_millis(6), clock: ClockState::NeverSet };
         let mut living = begin(&Openers {
             hub,
             identity: &identity,
