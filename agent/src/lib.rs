@@ -1,6 +1,7 @@
 //! The hub in the patient's home: takes readings from devices, keeps them sealed, ships them.
 
 pub mod decode;
+pub mod devices;
 pub mod identity;
 pub mod intake_item;
 pub mod limits;

@@ -95,3 +95,26 @@ pub const STATUS_WITHIN: Duration = Duration::from_secs(2);
 pub const STOP_WITHIN: Duration = Duration::from_secs(15);
 /// Devices in a configuration. More: a configuration problem.
 pub const DEVICES_MAX: usize = 32;
+
+// ---- devices ----
+
+/// Octets taken from a port in one read. More wait in the kernel for the next.
+pub const PORT_READ_BYTES_MAX: usize = 1024;
+/// How long one read waits for bytes, and so how soon a device's thread sees that it shall stop.
+pub const PORT_READ_WITHIN: Duration = Duration::from_millis(100);
+/// Things a port's thread keeps while the queue's owner has no room. Full: further readings are counted as overrun.
+pub const OUTBOX_MAX: usize = 64;
+/// How long a stopping port's thread tries to hand over what it keeps. Over: it is counted in the log.
+pub const OUTBOX_STOP_WITHIN: Duration = Duration::from_secs(1);
+/// No byte for so long from a device that speaks all the time: it is silent.
+pub const SILENT_AFTER: Duration = Duration::from_secs(3);
+/// Bytes for so long, and no readings from them: the device cannot be read.
+pub const UNREADABLE_AFTER: Duration = Duration::from_secs(3);
+/// The first wait before a port is opened again; doubles each time.
+pub const REOPEN_FIRST: Duration = Duration::from_secs(1);
+/// The longest wait before a port or a recording is opened again.
+pub const REOPEN_MAX: Duration = Duration::from_secs(10);
+/// Octets in one line of a recording. Longer: the line is refused.
+pub const RECORDING_LINE_BYTES_MAX: usize = 64 * 1024;
+/// Columns of a recording that are looked at. More: the recording is refused.
+pub const RECORDING_COLUMNS_MAX: usize = 64;

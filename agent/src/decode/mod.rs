@@ -220,7 +220,7 @@ impl StreamDecoder {
 
     /// What was accepted and refused since this was last asked.
     pub fn take_tally(&mut self) -> Tally {
-        std::mem::take(&mut self.tally)
+        self.tally.take()
     }
 }
 

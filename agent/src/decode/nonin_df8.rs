@@ -8,7 +8,7 @@
 //! 4  0 R SPA R SNSA R R LOWBAT                 older boards send no fourth octet
 //! ```
 //! There is no checksum: two frames in a row are needed. With the sensor alarm the values are those held after the
-//! finger left: stale. A board counts as an older one only after three short frames in a row and no long one, because
+//! finger left: stale. A board counts as an older one only after two short frames in a row and no long one, because
 //! a lost octet must not hide the sensor alarm.
 
 use shared::reading::{NoReading, Quality};
@@ -21,7 +21,7 @@ use super::refused::{RefusedFrame, Tally};
 /// Good frames in a row before one is believed.
 pub const FRAMES_BEFORE_BELIEF: u64 = 2;
 /// Short frames in a row, and no long one, before a board counts as one that sends three octets.
-pub const SHORT_FRAMES_BEFORE_BELIEF: u32 = 3;
+pub const SHORT_FRAMES_BEFORE_BELIEF: u32 = 2;
 
 /// The fields of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -184,7 +184,7 @@ impl Df8Line {
             0 => {}
             3 if !self.seen_long => {
                 self.short_in_a_row = self.short_in_a_row.saturating_add(1);
-                tally.refuse(RefusedFrame::Unproven, 1);
+                self.belief.good(tally);
             }
             _ => {
                 tally.refuse(RefusedFrame::Length, 1);
@@ -221,9 +221,9 @@ mod tests {
     }
 
     #[test]
-    fn an_older_board_is_believed_after_three_short_frames() {
+    fn an_older_board_is_believed_after_two_short_frames() {
         let (found, _) = units(&[0x80, 72, 97].repeat(6));
-        assert_eq!(found.len(), 2);
+        assert_eq!(found.len(), 4);
         assert_eq!(found[0].battery_low, None);
     }
 
