@@ -1,0 +1,116 @@
+//! Runs a command, shows its lines as they come and keeps the last ones.
+
+use std::collections::VecDeque;
+use std::io::{BufRead, BufReader, IsTerminal, Read};
+use std::process::{Command, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::Gate;
+
+/// How many lines of a failed command are repeated at the end.
+const LAST_LINES: usize = 40;
+/// Lines that wait to be shown; when full, the command waits.
+const LINES_WAITING_MAX: usize = 1024;
+/// The longest a command may take; then it hangs and is ended.
+const COMMAND_MAX: Duration = Duration::from_secs(60 * 60);
+
+/// Why a step is not good.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) what: String,
+    pub(crate) last_lines: Vec<String>,
+}
+
+impl Failure {
+    pub(crate) fn new(what: impl Into<String>) -> Self {
+        Self { what: what.into(), last_lines: Vec::new() }
+    }
+}
+
+/// A command to run in the repository.
+pub(crate) fn command(gate: &Gate, program: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(program);
+    command.args(arguments).current_dir(&gate.root).stdin(Stdio::null());
+    if std::io::stderr().is_terminal() {
+        command.env("CARGO_TERM_COLOR", "always");
+    }
+    // Set by `cargo run` for the gate itself; it is not the commands' business.
+    command.env_remove("CARGO_MANIFEST_DIR").env_remove("CARGO_PKG_NAME");
+    command
+}
+
+/// Runs it; what it said, if it ended well.
+pub(crate) fn run(gate: &Gate, program: &str, arguments: &[&str]) -> Result<Vec<String>, Failure> {
+    run_command(gate, command(gate, program, arguments))
+}
+
+/// Runs a prepared command; what it said, if it ended well.
+pub(crate) fn run_command(gate: &Gate, mut command: Command) -> Result<Vec<String>, Failure> {
+    let shown = shown(&command);
+    gate.say(&format!("$ {shown}"));
+    // Bounded by what a build and its tests say: some ten thousand lines.
+    let mut said = Vec::new();
+    let mut last_lines = VecDeque::with_capacity(LAST_LINES);
+    let failed = |what: String, last_lines: VecDeque<String>| Failure { what, last_lines: last_lines.into() };
+    let started = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut child = started.map_err(|error| Failure::new(format!("`{shown}` does not start: {error}")))?;
+    let (to, lines) = sync_channel::<String>(LINES_WAITING_MAX);
+    read_lines(child.stdout.take(), to.clone());
+    read_lines(child.stderr.take(), to);
+    // Only to end what hangs.
+    #[allow(clippy::disallowed_methods)]
+    let start = Instant::now();
+    loop {
+        match lines.recv_timeout(COMMAND_MAX.saturating_sub(start.elapsed())) {
+            Ok(line) => {
+                gate.say(&line);
+                if last_lines.len() == LAST_LINES {
+                    last_lines.pop_front();
+                }
+                last_lines.push_back(line.clone());
+                said.push(line);
+            }
+            Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) => {
+                // It may have ended meanwhile.
+                let _ = child.kill();
+                let minutes = COMMAND_MAX.as_secs() / 60;
+                return Err(failed(format!("`{shown}` was ended after {minutes} minutes"), last_lines));
+            }
+        }
+    }
+    match child.wait() {
+        Ok(status) if status.success() => Ok(said),
+        Ok(status) => Err(failed(format!("`{shown}` ended with {status}"), last_lines)),
+        Err(error) => Err(failed(format!("`{shown}` cannot be waited for: {error}"), last_lines)),
+    }
+}
+
+fn shown(command: &Command) -> String {
+    let parts = std::iter::once(command.get_program()).chain(command.get_args());
+    parts.map(|part| part.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
+}
+
+fn read_lines(from: Option<impl Read + Send + 'static>, to: SyncSender<String>) {
+    let Some(from) = from else { return };
+    // Ends with the pipe; if the gate ends first, with the process.
+    thread::spawn(move || {
+        let mut reader = BufReader::new(from);
+        let mut bytes = Vec::new();
+        while let Ok(1..) = reader.read_until(b'\n', &mut bytes) {
+            let line = String::from_utf8_lossy(&bytes).trim_end_matches(['\n', '\r']).to_owned();
+            bytes.clear();
+            if to.send(line).is_err() {
+                return;
+            }
+        }
+    });
+}
+
+/// Whether a program can be found.
+pub(crate) fn exists(program: &str) -> bool {
+    let places = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&places).any(|place| place.join(program).is_file())
+}

@@ -1,0 +1,141 @@
+//! The steps, in order.
+
+use std::path::Path;
+
+use crate::Gate;
+use crate::command::{Failure, command, run, run_command};
+use crate::report::Outcome;
+use crate::{dependencies, tools};
+
+/// When a step runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Needs {
+    /// Always.
+    Nothing,
+    /// Only if nothing failed before it.
+    AllBefore,
+    /// Only if nothing failed before it, and only with `--full`.
+    Full,
+}
+
+/// A step of the gate.
+pub(crate) struct Step {
+    pub(crate) name: &'static str,
+    pub(crate) what: &'static str,
+    pub(crate) needs: Needs,
+    pub(crate) run: fn(&Gate) -> Result<Outcome, Failure>,
+}
+
+pub(crate) const STEPS: &[Step] = &[
+    Step { name: "tools", what: "what the machine must have", needs: Needs::Nothing, run: tools::prepare },
+    Step { name: "format", what: "rustfmt changes nothing", needs: Needs::Nothing, run: format },
+    Step { name: "lints", what: "clippy finds nothing", needs: Needs::Nothing, run: lints },
+    Step {
+        name: "dependencies",
+        what: "licences, bans and sources follow deny.toml",
+        needs: Needs::Nothing,
+        run: dependencies::policy,
+    },
+    Step {
+        name: "old-tls",
+        what: "no rustls before 0.23 is in the tree",
+        needs: Needs::Nothing,
+        run: dependencies::no_old_tls,
+    },
+    Step {
+        name: "advisories",
+        what: "no known advisory concerns what we depend on",
+        needs: Needs::Nothing,
+        run: dependencies::advisories,
+    },
+    Step { name: "tests", what: "all tests", needs: Needs::Nothing, run: tests },
+    Step { name: "documents", what: "the API documentation builds", needs: Needs::Full, run: documents },
+    Step { name: "release", what: "the binaries as they ship", needs: Needs::AllBefore, run: release },
+    Step { name: "demo", what: "the whole system, for a short while", needs: Needs::AllBefore, run: demo },
+];
+
+/// The names of all steps.
+pub(crate) fn names() -> Vec<&'static str> {
+    STEPS.iter().map(|step| step.name).collect()
+}
+
+fn passed(result: Result<Vec<String>, Failure>) -> Result<Outcome, Failure> {
+    result.map(|_| Outcome::Passed)
+}
+
+fn format(gate: &Gate) -> Result<Outcome, Failure> {
+    passed(run(gate, "cargo", &["fmt", "--all", "--check"]))
+}
+
+fn lints(gate: &Gate) -> Result<Outcome, Failure> {
+    let arguments = ["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
+    passed(run(gate, "cargo", &arguments))
+}
+
+fn tests(gate: &Gate) -> Result<Outcome, Failure> {
+    let mut arguments = vec!["test", "--workspace", "--locked", "--no-fail-fast"];
+    if gate.full {
+        arguments.extend(["--", "--include-ignored"]);
+    }
+    let said = run(gate, "cargo", &arguments)?;
+    let skipped: Vec<&String> = said.iter().filter(|line| line.trim_start().starts_with("skipped: ")).collect();
+    match counted(&said) {
+        0 => Err(Failure::new("no test ran")),
+        count => {
+            gate.say(&format!("{count} passed, 0 failed"));
+            let why = format!("{} tests skipped part of their work, see above", skipped.len());
+            Ok(if skipped.is_empty() { Outcome::Passed } else { Outcome::Incomplete(why) })
+        }
+    }
+}
+
+/// How many tests passed, from the closing lines (`test result: ok. 34 passed; ...`).
+fn counted(said: &[String]) -> u64 {
+    let results = said.iter().filter_map(|line| line.split_once("test result: ")?.1.split_once(" passed;"));
+    let counts = results.filter_map(|(before, _)| before.rsplit(' ').next()?.parse::<u64>().ok());
+    counts.fold(0, u64::saturating_add)
+}
+
+fn documents(gate: &Gate) -> Result<Outcome, Failure> {
+    let mut doc = command(gate, "cargo", &["doc", "--workspace", "--locked", "--no-deps"]);
+    doc.env("RUSTDOCFLAGS", "-D warnings");
+    passed(run_command(gate, doc))
+}
+
+fn release(gate: &Gate) -> Result<Outcome, Failure> {
+    let arguments = ["build", "--release", "--locked", "--package", "agent", "--package", "server", "--bins"];
+    passed(run(gate, "cargo", &arguments))
+}
+
+/// The demo ends by itself and fails if a reading does not become an alert.
+fn demo(gate: &Gate) -> Result<Outcome, Failure> {
+    let places = ["tests/src/bin/demo.rs", "tests/src/bin/demo/main.rs"];
+    if !places.iter().any(|place| gate.root.join(Path::new(place)).exists()) {
+        return Ok(Outcome::NotRun("there is no demo in this tree".to_owned()));
+    }
+    passed(run(gate, "cargo", &["demo", "--exit-after", "20", "--json"]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn closing_lines_are_counted() {
+        let lines = [
+            "running 3 tests",
+            "test result: ok. 34 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.04s",
+            "test result: ok. 8 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.01s",
+        ];
+        assert_eq!(counted(&lines.map(str::to_owned)), 42);
+        assert_eq!(counted(&[]), 0);
+    }
+
+    #[test]
+    fn cheap_steps_come_first_and_names_are_unique() {
+        let long = STEPS.iter().position(|step| step.needs != Needs::Nothing);
+        assert!(STEPS.iter().skip(long.unwrap()).all(|step| step.needs != Needs::Nothing));
+        let names: std::collections::BTreeSet<_> = STEPS.iter().map(|step| step.name).collect();
+        assert_eq!(names.len(), STEPS.len());
+    }
+}
