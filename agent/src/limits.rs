@@ -108,6 +108,9 @@ pub const OUTBOX_MAX: usize = 64;
 pub const OUTBOX_STOP_WITHIN: Duration = Duration::from_secs(1);
 /// No byte for so long from a device that speaks all the time: it is silent.
 pub const SILENT_AFTER: Duration = Duration::from_secs(3);
+/// No byte for so long from a device that speaks all the time: its port is closed and opened again, in case the
+/// adapter hangs.
+pub const SILENT_REOPEN_AFTER: Duration = Duration::from_secs(60);
 /// Bytes for so long, and no readings from them: the device cannot be read.
 pub const UNREADABLE_AFTER: Duration = Duration::from_secs(3);
 /// The first wait before a port is opened again; doubles each time.

@@ -8,9 +8,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use agent::decode::{Protocol, RefusedFrame};
-use agent::devices::{Column, Counters, Joints, Recording, ReplayConfig, Speed, replay};
+use agent::devices::{
+    Column, Counters, DeviceConfig, Joints, Recording, ReplayConfig, SerialConfig, Source, Speed, own_all, replay,
+};
 use agent::intake_item::Taken;
 use runtime::clock::Clock;
+use runtime::exit::Exit;
 use runtime::supervisor::Supervisor;
 use shared::reading::Outcome;
 use shared::wire::DeviceState;
@@ -160,4 +163,45 @@ async fn a_recording_that_cannot_be_played_is_an_absent_device() {
         assert!(playing.values().await.is_empty());
         playing.stopped().await;
     }
+}
+
+#[tokio::test]
+async fn the_supervisor_holds_every_device_and_all_end_with_the_stop() {
+    let recording = file("time_s,hr\n0,80\n");
+    let replay = ReplayConfig {
+        path: recording.path().to_owned(),
+        recording: Recording::Values(None),
+        speed: Speed::OWN,
+        repeat: false,
+    };
+    let nowhere = recording.path().with_extension("no-port");
+    let configs = vec![
+        DeviceConfig { name: "recording".parse().unwrap(), source: Source::Replay(replay) },
+        DeviceConfig {
+            name: "oximeter".parse().unwrap(),
+            source: Source::Serial(SerialConfig::new(nowhere, Protocol::Bci)),
+        },
+    ];
+    let (out, mut taken) = channel(256);
+    let mut supervisor = Supervisor::new();
+    let devices = own_all(&mut supervisor, configs, &Clock::system(), &out);
+    drop(out);
+    let stop = supervisor.stop();
+    let mut process = JoinSet::new();
+    process.spawn(supervisor.run(Duration::from_secs(5)));
+    let mut told = Vec::new();
+    while told.len() < 4 {
+        told.push(match taken.recv().await.unwrap() {
+            Taken::Readings { device, .. } => format!("{device} readings"),
+            Taken::Device(status) => format!("{} {:?}", status.device, status.state),
+            Taken::Overrun { device, .. } => format!("{device} overrun"),
+        });
+    }
+    told.sort();
+    assert_eq!(told, ["oximeter Absent", "recording Absent", "recording Connected", "recording readings"]);
+    let accepted: Vec<_> = devices.iter().map(|device| (device.name.to_string(), device.counters.accepted())).collect();
+    assert_eq!(accepted, [("recording".to_owned(), 1), ("oximeter".to_owned(), 0)]);
+    stop.cancel();
+    assert_eq!(process.join_next().await.unwrap().unwrap(), Exit::Drained);
+    assert!(taken.recv().await.is_none(), "nobody holds the channel any more");
 }

@@ -15,6 +15,7 @@ pub mod window;
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use shared::observation::{Captured, DeviceTime};
 use shared::reading::{NoReading, Quality, Reading};
@@ -169,6 +170,12 @@ impl StreamDecoder {
     /// A decoder that knows nothing yet of its line.
     #[must_use]
     pub fn new(protocol: Protocol) -> Self {
+        Self::with_second(protocol, Duration::from_secs(1))
+    }
+
+    /// The same for a recording that is played faster or slower: `second` is how long a second of it lasts.
+    #[must_use]
+    pub fn with_second(protocol: Protocol, second: Duration) -> Self {
         let line = match protocol {
             Protocol::NoninDf2 => Line::Packets(PacketLine::new(Variant::Df2)),
             Protocol::NoninDf7 => Line::Packets(PacketLine::new(Variant::Df7)),
@@ -177,9 +184,9 @@ impl StreamDecoder {
             Protocol::Bci => Line::Bci(BciLine::default()),
         };
         let window = match protocol {
-            Protocol::NoninDf2 | Protocol::NoninDf7 => Window::of(nonin_packet::PACKETS_PER_SECOND, 1),
-            Protocol::NoninDf8 | Protocol::NoninDf13 => Window::of(1, 1),
-            Protocol::Bci => Window::of(bci::FRAMES_PER_SECOND, bci::REPEATS_BEFORE_BELIEF),
+            Protocol::NoninDf2 | Protocol::NoninDf7 => Window::of(second, nonin_packet::PACKETS_PER_SECOND, 1),
+            Protocol::NoninDf8 | Protocol::NoninDf13 => Window::of(second, 1, 1),
+            Protocol::Bci => Window::of(second, bci::FRAMES_PER_SECOND, bci::REPEATS_BEFORE_BELIEF),
         };
         Self { line, window, tally: Tally::default() }
     }

@@ -14,9 +14,6 @@ use shared::units::{Decimal, Unit as UnitOfMeasure};
 use super::refused::{RefusedFrame, Tally};
 use super::{Moment, Unit};
 
-/// How long a second is.
-const SECOND: Duration = Duration::from_secs(1);
-
 /// One metric inside a second.
 #[derive(Debug)]
 struct Track {
@@ -64,6 +61,7 @@ impl Track {
 /// The second in progress.
 #[derive(Debug)]
 pub struct Window {
+    second: Duration,
     units_per_second: u32,
     units: u32,
     first: Option<Captured>,
@@ -78,10 +76,12 @@ pub struct Window {
 }
 
 impl Window {
-    /// Seconds of this many units; a value counts after it came `repeats` times in a row.
+    /// Seconds of this many units; a value counts after it came `repeats` times in a row. `second` is how long the
+    /// device's second lasts here.
     #[must_use]
-    pub const fn of(units_per_second: u32, repeats: u32) -> Self {
+    pub const fn of(second: Duration, units_per_second: u32, repeats: u32) -> Self {
         Self {
+            second,
             units_per_second,
             units: 0,
             first: None,
@@ -116,7 +116,7 @@ impl Window {
 
     /// Ends the second if it began a second ago or longer.
     pub fn expire(&mut self, now: Captured, tally: &mut Tally) -> Option<Moment> {
-        let over = self.first.is_some_and(|first| now.tick.since(first.tick) >= SECOND);
+        let over = self.first.is_some_and(|first| now.tick.since(first.tick) >= self.second);
         if over { self.finish(tally) } else { None }
     }
 
@@ -146,6 +146,8 @@ mod tests {
     use super::super::tests::at;
     use super::*;
 
+    const SECOND: Duration = Duration::from_secs(1);
+
     fn good(pulse: u16, spo2: u8) -> Unit {
         Unit::live(Ok(pulse), Ok(spo2), Quality::GOOD, None)
     }
@@ -171,7 +173,7 @@ mod tests {
 
     #[test]
     fn the_last_unit_of_a_second_completes_it() {
-        let mut window = Window::of(3, 1);
+        let mut window = Window::of(SECOND, 3, 1);
         let moments =
             run(&mut window, [(0, good(70, 97)), (333, good(71, 97)), (667, good(72, 96)), (1000, good(73, 95))]);
         assert_eq!(moments.len(), 1);
@@ -182,7 +184,7 @@ mod tests {
 
     #[test]
     fn a_second_with_losses_ends_by_the_clock_on_both_sides_of_the_edge() {
-        let mut window = Window::of(3, 1);
+        let mut window = Window::of(SECOND, 3, 1);
         assert!(run(&mut window, [(0, good(70, 97)), (333, good(71, 97))]).is_empty());
         assert_eq!(window.expire(at(999), &mut Tally::default()), None);
         let moment = window.expire(at(1000), &mut Tally::default()).unwrap();
@@ -194,7 +196,7 @@ mod tests {
 
     #[test]
     fn the_worst_flags_count_and_a_value_outlives_absence_inside_its_second() {
-        let mut window = Window::of(3, 1);
+        let mut window = Window::of(SECOND, 3, 1);
         let bad = Unit::live(Ok(70), Ok(97), Quality::ARTEFACT.and(Quality::SMART_POINT), Some(true));
         let moments = run(&mut window, [(0, bad), (333, good(71, 98)), (667, off())]);
         assert_eq!(value(&moments[0], Metric::SpO2), Some(98));
@@ -207,7 +209,7 @@ mod tests {
 
     #[test]
     fn a_lone_value_is_no_value_where_repeats_are_asked_for() {
-        let mut window = Window::of(10, 3);
+        let mut window = Window::of(SECOND, 10, 3);
         let mut units: Vec<_> = (0..9).map(|n| (n * 17, good(70, 97))).collect();
         units.push((160, good(70, 33)));
         let moments = run(&mut window, units);

@@ -3,7 +3,7 @@
 use shared::time::Tick;
 use shared::wire::DeviceState;
 
-use crate::limits::{SILENT_AFTER, UNREADABLE_AFTER};
+use crate::limits::{SILENT_AFTER, SILENT_REOPEN_AFTER, UNREADABLE_AFTER};
 
 /// How a device is, and whether it says its battery is low.
 type Said = (DeviceState, Option<bool>);
@@ -72,6 +72,12 @@ impl Presence {
         }
     }
 
+    /// Whether an open port has been silent for so long that it may be the port that does not hear.
+    #[must_use]
+    pub fn is_deaf(&self, now: Tick) -> bool {
+        self.continuous && self.last_byte.is_some_and(|last| now.since(last) >= SILENT_REOPEN_AFTER)
+    }
+
     /// What is new since this was last asked.
     pub fn change(&mut self) -> Option<Said> {
         let now = (self.state?, self.battery_low);
@@ -117,6 +123,19 @@ mod tests {
         presence.look(tick(99_000));
         assert_eq!(presence.change(), Some((DeviceState::Absent, Some(true))));
         assert_eq!(presence.change(), None);
+    }
+
+    #[test]
+    fn a_port_that_hears_nothing_for_long_is_deaf_until_it_is_opened_again() {
+        let mut presence = Presence::new(true);
+        presence.opened(tick(0));
+        assert!(!presence.is_deaf(tick(59_999)));
+        assert!(presence.is_deaf(tick(60_000)));
+        presence.opened(tick(60_000));
+        assert!(!presence.is_deaf(tick(60_001)));
+        let mut spot = Presence::new(false);
+        spot.opened(tick(0));
+        assert!(!spot.is_deaf(tick(600_000)));
     }
 
     #[test]

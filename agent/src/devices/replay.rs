@@ -150,7 +150,8 @@ impl Player {
     }
 
     async fn play_frames(&mut self, protocol: Protocol, mut lines: Lines) -> Result<(), End> {
-        let mut decoder = StreamDecoder::new(protocol);
+        let second = self.config.speed.lasts(Duration::from_secs(1));
+        let mut decoder = StreamDecoder::with_second(protocol, second);
         let mut pace: Option<Pace> = None;
         while let Some(line) = lines.next()? {
             let Some(recorded) = line.as_deref().and_then(RecordedBytes::of) else {
@@ -159,7 +160,7 @@ impl Player {
             };
             let due = self.due(&mut pace, recorded.at_ms);
             while self.joints.clock.tick() < due {
-                self.until(due.min(self.joints.clock.tick().after(LOOK_EVERY))).await?;
+                self.until(due.min(self.joints.clock.tick().after(LOOK_EVERY.min(second)))).await?;
                 let late = decoder.expire(self.joints.clock.captured());
                 self.hand_over(late.into_iter().collect()).await?;
             }
@@ -171,8 +172,7 @@ impl Player {
         let last = decoder.finish();
         self.joints.counters.add(&decoder.take_tally());
         self.hand_over(last.into_iter().collect()).await?;
-        let pause = self.config.speed.lasts(Duration::from_secs(1));
-        self.until(self.joints.clock.tick().after(pause)).await?;
+        self.until(self.joints.clock.tick().after(second)).await?;
         Ok(())
     }
 

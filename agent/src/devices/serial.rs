@@ -93,26 +93,28 @@ impl Line {
         self.hand_over_the_rest();
     }
 
-    /// Reads until the port is gone or the stop.
+    /// Reads until the port is gone, deaf, or the stop.
     fn listen(&mut self, mut port: Box<dyn SerialPort>) {
         self.presence.opened(self.joints.clock.tick());
         self.select_format(port.as_mut());
         let mut buffer = [0_u8; PORT_READ_BYTES_MAX];
-        while !self.joints.stop.is_cancelled() {
+        let mut is_gone = false;
+        while !is_gone && !self.joints.stop.is_cancelled() && !self.presence.is_deaf(self.joints.clock.tick()) {
             match port.read(&mut buffer) {
-                Ok(0) => break,
+                Ok(0) => is_gone = true,
                 Ok(count) => self.take(buffer.get(..count).unwrap_or_default()),
                 Err(error) if is_patience(error.kind()) => self.idle(),
-                Err(_) => break,
+                Err(_) => is_gone = true,
             }
             self.settle();
         }
         let last = self.decoder.finish();
         self.keep(last.into_iter().collect());
-        if !self.joints.stop.is_cancelled() {
+        // A port that is only deaf is opened again and stays silent until it speaks.
+        if is_gone {
             self.presence.closed(DeviceState::Absent);
-            self.settle();
         }
+        self.settle();
     }
 
     fn take(&mut self, bytes: &[u8]) {
