@@ -2,6 +2,7 @@
 //! what to do; each rule has a test of its own that it catches what it is for.
 #![allow(clippy::arithmetic_side_effects, clippy::expect_used, clippy::indexing_slicing, clippy::unwrap_used)]
 
+mod claims;
 mod code;
 mod files;
 mod imports;
@@ -35,7 +36,15 @@ const RULES: &[fn(&SourceFile) -> Vec<Violation>] = &[
 fn the_repository_follows_its_rules() {
     let files = files::repository();
     assert!(files.len() > 20, "only {} files found: the walk is broken", files.len());
-    let found: Vec<String> =
-        files.iter().flat_map(|file| RULES.iter().flat_map(|rule| rule(file))).map(|found| found.to_string()).collect();
+    nothing_found(files.iter().flat_map(|file| RULES.iter().flat_map(|rule| rule(file))));
+}
+
+#[test]
+fn documents_name_what_exists() {
+    nothing_found(claims::named_things_exist(&files::repository()));
+}
+
+fn nothing_found(violations: impl IntoIterator<Item = Violation>) {
+    let found: Vec<String> = violations.into_iter().map(|found| found.to_string()).collect();
     assert!(found.is_empty(), "{} findings:\n{}\n", found.len(), found.join("\n"));
 }

@@ -1,6 +1,5 @@
 //! Runs a command, shows its lines as they come and keeps the last ones.
 
-use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, IsTerminal, Read};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
@@ -10,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::Gate;
 
 /// How many lines of a failed command are repeated at the end.
-const LAST_LINES: usize = 40;
+const LAST_LINES: usize = 60;
 /// Lines that wait to be shown; when full, the command waits.
 const LINES_WAITING_MAX: usize = 1024;
 /// The longest a command may take; then it hangs and is ended.
@@ -20,12 +19,18 @@ const COMMAND_MAX: Duration = Duration::from_secs(60 * 60);
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) what: String,
-    pub(crate) last_lines: Vec<String>,
+    /// What the command said before it failed.
+    pub(crate) said: Vec<String>,
 }
 
 impl Failure {
     pub(crate) fn new(what: impl Into<String>) -> Self {
-        Self { what: what.into(), last_lines: Vec::new() }
+        Self { what: what.into(), said: Vec::new() }
+    }
+
+    /// The lines to repeat at the end.
+    pub(crate) fn last_lines(&self) -> &[String] {
+        self.said.get(self.said.len().saturating_sub(LAST_LINES)..).unwrap_or_default()
     }
 }
 
@@ -52,8 +57,6 @@ pub(crate) fn run_command(gate: &Gate, mut command: Command) -> Result<Vec<Strin
     gate.say(&format!("$ {shown}"));
     // Bounded by what a build and its tests say: some ten thousand lines.
     let mut said = Vec::new();
-    let mut last_lines = VecDeque::with_capacity(LAST_LINES);
-    let failed = |what: String, last_lines: VecDeque<String>| Failure { what, last_lines: last_lines.into() };
     let started = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let mut child = started.map_err(|error| Failure::new(format!("`{shown}` does not start: {error}")))?;
     let (to, lines) = sync_channel::<String>(LINES_WAITING_MAX);
@@ -66,10 +69,6 @@ pub(crate) fn run_command(gate: &Gate, mut command: Command) -> Result<Vec<Strin
         match lines.recv_timeout(COMMAND_MAX.saturating_sub(start.elapsed())) {
             Ok(line) => {
                 gate.say(&line);
-                if last_lines.len() == LAST_LINES {
-                    last_lines.pop_front();
-                }
-                last_lines.push_back(line.clone());
                 said.push(line);
             }
             Err(RecvTimeoutError::Disconnected) => break,
@@ -77,14 +76,14 @@ pub(crate) fn run_command(gate: &Gate, mut command: Command) -> Result<Vec<Strin
                 // It may have ended meanwhile.
                 let _ = child.kill();
                 let minutes = COMMAND_MAX.as_secs() / 60;
-                return Err(failed(format!("`{shown}` was ended after {minutes} minutes"), last_lines));
+                return Err(Failure { what: format!("`{shown}` was ended after {minutes} minutes"), said });
             }
         }
     }
     match child.wait() {
         Ok(status) if status.success() => Ok(said),
-        Ok(status) => Err(failed(format!("`{shown}` ended with {status}"), last_lines)),
-        Err(error) => Err(failed(format!("`{shown}` cannot be waited for: {error}"), last_lines)),
+        Ok(status) => Err(Failure { what: format!("`{shown}` ended with {status}"), said }),
+        Err(error) => Err(Failure { what: format!("`{shown}` cannot be waited for: {error}"), said }),
     }
 }
 

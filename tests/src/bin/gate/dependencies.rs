@@ -33,7 +33,7 @@ pub(crate) fn advisories(gate: &Gate) -> Result<Outcome, Failure> {
 
 /// Whether the check itself was made and is not good; otherwise it could not be made.
 fn found_something(failure: &Failure) -> bool {
-    failure.last_lines.iter().any(|line| line.contains("advisories FAILED"))
+    failure.said.iter().any(|line| line.contains("advisories FAILED"))
 }
 
 fn deny(gate: &Gate, arguments: &[&str]) -> Result<Vec<String>, Failure> {
@@ -49,7 +49,7 @@ fn deny(gate: &Gate, arguments: &[&str]) -> Result<Vec<String>, Failure> {
 pub(crate) fn no_old_tls(gate: &Gate) -> Result<Outcome, Failure> {
     match run(gate, "cargo", &["tree", "--locked", "--workspace", "--invert", "rustls@0.22", "--target", "all"]) {
         Ok(_) => Err(Failure::new("rustls 0.22 is in the tree: build rumqttd with default-features = false")),
-        Err(failure) if failure.last_lines.iter().any(|line| line.contains("did not match any packages")) => {
+        Err(failure) if failure.said.iter().any(|line| line.contains("did not match any packages")) => {
             Ok(Outcome::Passed)
         }
         Err(failure) => Err(failure),

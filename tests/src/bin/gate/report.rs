@@ -80,7 +80,7 @@ pub(crate) fn print(gate: &Gate, reports: &[Report]) -> anyhow::Result<()> {
     for report in reports {
         if let Outcome::Failed(failure) = &report.outcome {
             gate.say(&format!("\n-- {}: {}\n-- its last lines:", report.name, failure.what));
-            failure.last_lines.iter().for_each(|line| gate.say(&format!("   {line}")));
+            failure.last_lines().iter().for_each(|line| gate.say(&format!("   {line}")));
         }
     }
     gate.say("\n== the gate");
@@ -97,7 +97,7 @@ pub(crate) fn print(gate: &Gate, reports: &[Report]) -> anyhow::Result<()> {
 
 fn as_json(report: &Report) -> serde_json::Value {
     let last_lines = match &report.outcome {
-        Outcome::Failed(failure) => failure.last_lines.as_slice(),
+        Outcome::Failed(failure) => failure.last_lines(),
         Outcome::Passed | Outcome::Incomplete(_) | Outcome::NotRun(_) => &[],
     };
     json!({

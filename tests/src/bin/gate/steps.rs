@@ -77,7 +77,10 @@ fn tests(gate: &Gate) -> Result<Outcome, Failure> {
     if gate.full {
         arguments.extend(["--", "--include-ignored"]);
     }
-    let said = run(gate, "cargo", &arguments)?;
+    let said = run(gate, "cargo", &arguments).map_err(|Failure { what, said }| {
+        let failing = failing_tests(&said);
+        Failure { what, said: if failing.is_empty() { said } else { failing } }
+    })?;
     let skipped: Vec<&String> = said.iter().filter(|line| line.trim_start().starts_with("skipped: ")).collect();
     match counted(&said) {
         0 => Err(Failure::new("no test ran")),
@@ -94,6 +97,21 @@ fn counted(said: &[String]) -> u64 {
     let results = said.iter().filter_map(|line| line.split_once("test result: ")?.1.split_once(" passed;"));
     let counts = results.filter_map(|(before, _)| before.rsplit(' ').next()?.parse::<u64>().ok());
     counts.fold(0, u64::saturating_add)
+}
+
+/// What the failing tests said: after hundreds of good ones it is not at the end.
+fn failing_tests(said: &[String]) -> Vec<String> {
+    let mut inside = false;
+    let mut failing = Vec::new();
+    for line in said {
+        inside |= line.trim() == "failures:";
+        let ends = line.starts_with("test result: ");
+        if inside || line.starts_with("error: ") {
+            failing.push(line.clone());
+        }
+        inside &= !ends;
+    }
+    failing
 }
 
 fn documents(gate: &Gate) -> Result<Outcome, Failure> {
@@ -129,6 +147,16 @@ mod tests {
         ];
         assert_eq!(counted(&lines.map(str::to_owned)), 42);
         assert_eq!(counted(&[]), 0);
+    }
+
+    #[test]
+    fn what_failing_tests_said_is_found_among_the_rest() {
+        let said = "test a ... ok\nfailures:\n---- b stdout ----\nwhy\ntest result: FAILED. 1 passed; 1 failed\n\
+                    test c ... ok\nerror: 1 target failed:";
+        let said: Vec<String> = said.lines().map(str::to_owned).collect();
+        let found = failing_tests(&said);
+        assert_eq!(found.len(), 5);
+        assert!(found.iter().any(|line| line == "why") && !found.iter().any(|line| line.contains("... ok")));
     }
 
     #[test]
