@@ -23,6 +23,8 @@ const RULES: &[fn(&SourceFile) -> Vec<Violation>] = &[
     words::unfinished,
     words::detached_tasks,
     words::unbounded_channels,
+    words::allowances,
+    words::ignored_tests,
     words::floats,
     words::secrets_in_debug,
     manifests::versions_in_one_place,

@@ -41,6 +41,26 @@ pub(crate) fn unbounded_channels(file: &SourceFile) -> Vec<Violation> {
     found.map(|(number, _)| file.violation(number, "limit", why)).collect()
 }
 
+/// Lints that keep production code from panicking.
+const SAFETY_LINTS: &[&str] =
+    &["unwrap_used", "expect_used", "panic", "indexing_slicing", "arithmetic_side_effects", "await_holding_lock"];
+
+pub(crate) fn allowances(file: &SourceFile) -> Vec<Violation> {
+    let lifted = |line: &str| {
+        let lifts = line.contains("allow(") || line.contains("expect(clippy");
+        SAFETY_LINTS.iter().find(|lint| lifts && mentions(line, &format!("clippy::{lint}"))).copied()
+    };
+    let found = file.production_code().filter_map(|(number, line)| Some((number, lifted(line)?)));
+    let why = |lint| format!("`{lint}` is lifted outside tests: use checked_, get or an error");
+    found.map(|(number, lint)| file.violation(number, "allowance", why(lint))).collect()
+}
+
+pub(crate) fn ignored_tests(file: &SourceFile) -> Vec<Violation> {
+    let found = file.code().filter(|(_, line)| line.trim() == "#[ignore]");
+    let why = "a test that never runs: say why with #[ignore = \"...\"], `cargo gate --full` runs it";
+    found.map(|(number, _)| file.violation(number, "ignored", why)).collect()
+}
+
 /// Where values of patients are.
 const CLINICAL: &[&str] = &[
     "shared/src/",
@@ -128,6 +148,21 @@ mod tests {
         assert_eq!(found(unbounded_channels, "agent/src/a.rs", "let (a, b) = mpsc::unbounded_channel();"), 1);
         assert_eq!(found(unbounded_channels, "agent/src/a.rs", "let (a, b) = mpsc::channel();"), 1);
         assert_eq!(found(unbounded_channels, "agent/src/a.rs", "let (a, b) = mpsc::channel(limits::FRAMES_MAX);"), 0);
+    }
+
+    #[test]
+    fn a_lifted_safety_lint_is_found() {
+        let lifted = "#[allow(clippy::unwrap_used)]\nfn a() {}";
+        assert_eq!(found(allowances, "agent/src/a.rs", lifted), 1);
+        assert_eq!(found(allowances, "agent/src/a.rs", &format!("#[cfg(test)]\nmod tests {{\n{lifted}\n}}")), 0);
+        assert_eq!(found(allowances, "agent/tests/a.rs", lifted), 0);
+        assert_eq!(found(allowances, "agent/src/a.rs", "#[allow(clippy::too_many_arguments)]\nfn a() {}"), 0);
+    }
+
+    #[test]
+    fn a_test_ignored_without_a_reason_is_found() {
+        assert_eq!(found(ignored_tests, "agent/src/a.rs", "#[cfg(test)]\n#[test]\n#[ignore]\nfn a() {}"), 1);
+        assert_eq!(found(ignored_tests, "agent/src/a.rs", "#[ignore = \"takes an hour\"]\nfn a() {}"), 0);
     }
 
     #[test]

@@ -24,14 +24,21 @@ pub fn write_atomically(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> 
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         Ok(()) | Err(_) => {}
     }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&new)?;
+    let written = write_new(&new, bytes, mode).and_then(|()| fs::rename(&new, path));
+    if written.is_err() {
+        // On a full disk a part would only be in the way. The first error is the one to tell.
+        let _ = fs::remove_file(&new);
+    }
+    written?;
+    sync_dir(folder_of(path))
+}
+
+fn write_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
     // The mask of the process may have taken bits away.
     file.set_permissions(Permissions::from_mode(mode))?;
     file.write_all(bytes)?;
-    file.sync_all()?;
-    drop(file);
-    fs::rename(&new, path)?;
-    sync_dir(folder_of(path))
+    file.sync_all()
 }
 
 /// Makes what was created, renamed or removed in a folder durable.
@@ -143,6 +150,11 @@ mod tests {
         fs::create_dir(folder.path().join(".state.new")).unwrap();
         assert!(write_atomically(&path, b"new", 0o600).is_err());
         assert_eq!(fs::read(&path).unwrap(), b"old");
+        // A folder where the file should go: the new file is not left behind.
+        let taken = folder.path().join("taken");
+        fs::create_dir(&taken).unwrap();
+        assert!(write_atomically(&taken, b"new", 0o600).is_err());
+        assert!(!folder.path().join(".taken.new").exists());
     }
 
     #[test]
