@@ -28,7 +28,7 @@ pub fn array<const N: usize>() -> Result<[u8; N], EntropyUnavailable> {
 }
 
 /// A generator for what takes one (`shared::sealing::begin_stream`). It has no way to say that entropy is missing
-/// and unwinds then; ask [`array`] first where that must be handled.
+/// and unwinds then; ask [`array()`] first where that must be handled.
 #[must_use]
 pub const fn rng() -> impl CryptoRng {
     UnwrapErr(SysRng)

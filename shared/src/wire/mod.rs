@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 pub use batch::{Batch, BatchHeader, SealedRecord, WireBatch};
 pub use opening::{BindingInForce, Opening, PreviousStream, SignedOpening};
-pub use receipt::{QuarantineReason, Quarantined, Receipt, SignedReceipt};
+pub use receipt::{QuarantineReason, Quarantined, Receipt, SignedReceipt, UnreadableReceipt};
 pub use record::{Boot, ClockFix, DeviceState, DeviceStatus, Entry, HubStatus, Loss, LossCause, LossExtent, Record};
 pub use settings::{Settings, SignedSettings};
 
