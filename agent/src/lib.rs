@@ -6,3 +6,4 @@ pub mod identity;
 pub mod intake_item;
 pub mod limits;
 pub mod queue;
+pub mod uplink;

@@ -121,3 +121,9 @@ pub const REOPEN_MAX: Duration = Duration::from_secs(10);
 pub const RECORDING_LINE_BYTES_MAX: usize = 64 * 1024;
 /// Columns of a recording that are looked at. More: the recording is refused.
 pub const RECORDING_COLUMNS_MAX: usize = 64;
+/// Batches of backlog in flight; the rest of [`FLIGHT_MAX`] is for live records. Full: the backlog waits.
+pub const BACKLOG_FLIGHT_MAX: usize = 6;
+/// How far beyond the elapsed time one receipt may move the time that certificates are checked at (PROTOCOL §6).
+pub const TIME_FLOOR_STEP_MAX: Duration = Duration::from_secs(24 * 3600);
+/// How long the client may take to say DISCONNECT when the agent stops.
+pub const DISCONNECT_WITHIN: Duration = Duration::from_millis(500);
