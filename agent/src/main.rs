@@ -1,2 +1,193 @@
-//! Entry.
-fn main() {}
+//! `hub-agent`: arguments → configuration → run → exit code.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use agent::app::{self, CannotStart};
+use agent::config::Config;
+use agent::{health, identity, status};
+use clap::{Parser, Subcommand};
+use runtime::clock::Clock;
+use runtime::config_file::{Problem, Problems};
+use runtime::exit::Exit;
+use runtime::logging::{self, Format, Level};
+
+#[derive(Parser)]
+#[command(name = "hub-agent", version, about = "The hub in the patient's home")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// The hub's key and its request for a certificate.
+    Identity {
+        #[command(subcommand)]
+        command: IdentityCommand,
+    },
+    /// Runs the agent until SIGTERM.
+    Run {
+        /// The configuration.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Checks configuration, key, enrolment and folders.
+    Check {
+        /// The configuration.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// JSON instead of text.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Asks the running agent how it is.
+    Status {
+        /// The configuration.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// JSON instead of text.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Subcommand)]
+enum IdentityCommand {
+    /// Makes a new key and a certificate request. Prints the hub's id.
+    New {
+        /// Where the key goes (0600).
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+        /// Where the request goes.
+        #[arg(long, value_name = "FILE")]
+        csr: PathBuf,
+        /// Writes over an existing key: the hub becomes a new hub.
+        #[arg(long)]
+        force: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let _ = error.print();
+            let is_help = !error.use_stderr();
+            return if is_help { ExitCode::SUCCESS } else { Exit::Usage.into() };
+        }
+    };
+    let code = match arguments.command {
+        Command::Identity { command: IdentityCommand::New { key, csr, force } } => new_identity(&key, &csr, force),
+        Command::Run { config } => run(&config),
+        Command::Check { config, json } => check(&config, json),
+        Command::Status { config, json } => show_status(&config, json),
+    };
+    code.into()
+}
+
+/// Output that nobody reads is no reason to fail.
+fn say(text: &str) {
+    let _ = writeln!(io::stdout().lock(), "{text}");
+}
+
+fn complain(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+fn new_identity(key: &Path, csr: &Path, force: bool) -> Exit {
+    match identity::create(key, csr, force) {
+        Ok(hub) => {
+            say(&hub.to_string());
+            Exit::Drained
+        }
+        Err(error) => {
+            complain(&format!("{}: {error}", key.display()));
+            Exit::Configuration
+        }
+    }
+}
+
+fn run(file: &Path) -> Exit {
+    let is_protected = runtime::process::forbid_core_dumps();
+    let chosen = match app::choose(file) {
+        Ok(chosen) => chosen,
+        Err(problems) => {
+            logging::init(Format::Text, Level::Info);
+            tracing::error!(%problems, "no usable configuration, and no last good one; see `hub-agent check`");
+            return Exit::Configuration;
+        }
+    };
+    logging::init(chosen.config.log, Level::Info);
+    if let Err(error) = is_protected {
+        tracing::warn!(%error, "core dumps cannot be forbidden; a crash could write keys to the disk");
+    }
+    // One thread for all tasks: the hub is small, and what blocks has threads of its own.
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "the runtime cannot be started");
+            return Exit::OwnerLost;
+        }
+    };
+    let ended = runtime.block_on(app::run(file, chosen));
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    match ended {
+        Ok(exit) => exit,
+        Err(error) => {
+            tracing::error!(%error, "the agent cannot start; see `hub-agent check`");
+            match error {
+                CannotStart::Problems(_) | CannotStart::Tls(_) | CannotStart::Settings(_) => Exit::Configuration,
+                CannotStart::Lock(_) | CannotStart::Io(_) => Exit::OwnerLost,
+            }
+        }
+    }
+}
+
+fn check(file: &Path, json: bool) -> Exit {
+    let clock = Clock::system();
+    let (problems, warnings): (Vec<Problem>, Vec<Problem>) = match Config::read(file) {
+        Ok(config) => {
+            let findings = health::check(&config, clock.wall(), clock.state());
+            (findings.problems, findings.warnings)
+        }
+        Err(problems) => (problems.0, Vec::new()),
+    };
+    let is_good = problems.is_empty();
+    let (problems, warnings) = (Problems(problems), Problems(warnings));
+    if json {
+        let (problems, warnings) = (problems.to_json(), warnings.to_json());
+        say(&serde_json::json!({ "ok": is_good, "problems": problems, "warnings": warnings }).to_string());
+    } else {
+        problems.0.iter().for_each(|problem| say(&format!("problem: {problem}")));
+        warnings.0.iter().for_each(|warning| say(&format!("warning: {warning}")));
+        if is_good {
+            say("the configuration is good");
+        }
+    }
+    if is_good { Exit::Drained } else { Exit::Configuration }
+}
+
+fn show_status(file: &Path, json: bool) -> Exit {
+    let config = match app::choose(file) {
+        Ok(chosen) => chosen.config,
+        Err(problems) => {
+            complain(&problems.to_string());
+            return Exit::Configuration;
+        }
+    };
+    let socket = config.status_socket();
+    match status::ask(&socket) {
+        Ok(status) if json => say(&status.to_string()),
+        Ok(status) => {
+            let _ = status::print(&status, &mut io::stdout().lock());
+        }
+        Err(error) => {
+            complain(&status::no_answer(&socket, &error));
+            return Exit::OwnerLost;
+        }
+    }
+    Exit::Drained
+}

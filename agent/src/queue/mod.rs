@@ -24,13 +24,14 @@ pub mod shelf;
 pub mod sled_store;
 pub mod stream;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use runtime::supervisor::Progress;
-use shared::id::{HubId, StoreId, StreamId};
+use shared::id::{DeviceId, HubId, StoreId, StreamId};
 use shared::sealing::{BatchKey, SealingPublic};
 use shared::sequence::{Range, Ranges};
-use shared::wire::{BindingInForce, Receipt, SealedRecord, Settings, SignedOpening, SignedReceipt};
+use shared::wire::{BindingInForce, DeviceState, Receipt, SealedRecord, Settings, SignedOpening, SignedReceipt};
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub use owner::Owner;
@@ -133,6 +134,8 @@ pub struct QueueStatus {
     pub store: Option<StoreId>,
     /// Bindings in force.
     pub bindings: Vec<BindingInForce>,
+    /// What each device's source last said of it.
+    pub devices: BTreeMap<DeviceId, DeviceState>,
     /// Whether the sources have ended and everything they gave is sealed and synced.
     pub is_drained: bool,
 }

@@ -115,7 +115,10 @@ impl<D: Disk> Owner<D> {
                     self.push(Entry::Observation(entry), at);
                 }
             }
-            Taken::Device(status) => self.push(Entry::DeviceStatus(status), at),
+            Taken::Device(status) => {
+                self.status.devices.insert(status.device.clone(), status.state);
+                self.push(Entry::DeviceStatus(status), at);
+            }
             Taken::Overrun { device, count, from, until, at: noticed } => {
                 let extent = LossExtent::Frames { device, count, from, until };
                 self.report_loss(extent, LossCause::Overrun, noticed);
