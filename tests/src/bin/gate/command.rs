@@ -1,7 +1,7 @@
 //! Runs a command, shows its lines as they come and keeps the last ones.
 
-use std::io::{BufRead, BufReader, IsTerminal, Read};
-use std::process::{Command, Stdio};
+use std::io::{self, BufRead, BufReader, IsTerminal, PipeReader};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -52,16 +52,15 @@ pub(crate) fn run(gate: &Gate, program: &str, arguments: &[&str]) -> Result<Vec<
 }
 
 /// Runs a prepared command; what it said, if it ended well.
-pub(crate) fn run_command(gate: &Gate, mut command: Command) -> Result<Vec<String>, Failure> {
+pub(crate) fn run_command(gate: &Gate, command: Command) -> Result<Vec<String>, Failure> {
     let shown = shown(&command);
     gate.say(&format!("$ {shown}"));
     // Bounded by what a build and its tests say: some ten thousand lines.
     let mut said = Vec::new();
-    let started = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-    let mut child = started.map_err(|error| Failure::new(format!("`{shown}` does not start: {error}")))?;
+    let (mut child, output) =
+        start(command).map_err(|error| Failure::new(format!("`{shown}` does not start: {error}")))?;
     let (to, lines) = sync_channel::<String>(LINES_WAITING_MAX);
-    read_lines(child.stdout.take(), to.clone());
-    read_lines(child.stderr.take(), to);
+    read_lines(output, to);
     // Only to end what hangs.
     #[allow(clippy::disallowed_methods)]
     let start = Instant::now();
@@ -92,8 +91,15 @@ fn shown(command: &Command) -> String {
     parts.map(|part| part.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
 }
 
-fn read_lines(from: Option<impl Read + Send + 'static>, to: SyncSender<String>) {
-    let Some(from) = from else { return };
+/// Both outputs go into one pipe, so their lines stay in order. `command` is taken: it holds the writing ends, and
+/// the pipe would not end while they are open here.
+fn start(mut command: Command) -> io::Result<(Child, PipeReader)> {
+    let (reader, writer) = io::pipe()?;
+    let child = command.stdout(writer.try_clone()?).stderr(writer).spawn()?;
+    Ok((child, reader))
+}
+
+fn read_lines(from: PipeReader, to: SyncSender<String>) {
     // Ends with the pipe; if the gate ends first, with the process.
     thread::spawn(move || {
         let mut reader = BufReader::new(from);
