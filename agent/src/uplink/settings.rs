@@ -156,14 +156,10 @@ async fn fetch_slowly(source: Source) -> Result<SignedSettings, SettingsError> {
         let body = Limited::new(answer.into_body(), limits::SETTINGS_BYTES_MAX).collect().await;
         Ok(body.map_err(|_| SettingsError::Body)?.to_bytes())
     };
-    // The connection is driven beside the exchange; it ends with it.
-    let body = tokio::select! {
-        body = exchange => body?,
-        ended = connection => {
-            ended?;
-            return Err(SettingsError::Body);
-        }
-    };
+    // The connection is driven beside the exchange. It may end in disorder once the answer is whole, and then its
+    // error says nothing; before that the exchange says it.
+    let (body, _) = tokio::join!(exchange, connection);
+    let body = body?;
     Ok(from_bytes(&body)?)
 }
 
