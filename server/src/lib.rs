@@ -10,4 +10,5 @@
 pub mod access;
 pub mod alerts;
 pub mod ingest;
+pub mod provisioning;
 pub mod store;
