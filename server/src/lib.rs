@@ -9,6 +9,8 @@
 
 pub mod access;
 pub mod alerts;
+pub mod broker;
 pub mod ingest;
 pub mod provisioning;
 pub mod store;
+pub mod web;

@@ -1,0 +1,58 @@
+//! The door's limits, and what happens at each.
+
+use std::time::Duration;
+
+use shared::wire::MESSAGE_BYTES_MAX;
+
+/// Connections in all. A further one is closed at once and counted.
+pub const CONNECTIONS_MAX: usize = 10_000;
+/// Connections of one address that have not proved who they are. A further one is closed at once and counted;
+/// those that have proved it do not count, so a house or a network behind one address is no smaller for it.
+pub const STRANGERS_PER_ADDRESS_MAX: usize = 512;
+/// Handshakes in progress, from the first octet of TLS to CONNACK. A further one waits for [`HANDSHAKE_WAIT_MAX`].
+pub const HANDSHAKES_MAX: usize = 64;
+/// Handshakes of one address in progress: one address cannot take all of them. A further one waits likewise.
+pub const HANDSHAKES_PER_ADDRESS_MAX: usize = 48;
+/// How long a connection waits for its turn to shake hands. Then it is closed.
+pub const HANDSHAKE_WAIT_MAX: Duration = Duration::from_secs(10);
+/// How long TLS may take. Then the connection is closed.
+pub const TLS_MAX: Duration = Duration::from_secs(10);
+/// How long CONNECT may take after TLS. Then the connection is closed.
+pub const CONNECT_MAX: Duration = Duration::from_secs(5);
+/// How long the store may take to say whether a hub may come in. Then the connection is closed.
+pub const ADMISSION_MAX: Duration = Duration::from_secs(10);
+/// How long a write may take. Then the connection is closed.
+pub const WRITE_MAX: Duration = Duration::from_secs(10);
+/// How long an older session of the same hub may take to end. Then the newer one is closed.
+pub const TAKE_OVER_MAX: Duration = Duration::from_secs(30);
+/// How long the publishes already taken may take to commit when a session ends. Then they stay without PUBACK.
+pub const FAREWELL_MAX: Duration = Duration::from_secs(5);
+/// How long accepting pauses when the machine has no file descriptors left.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Longest keep-alive a hub may ask for, in seconds; 0 (none) is refused too. A hub is gone after one and a half.
+pub const KEEP_ALIVE_S_MAX: u16 = 600;
+/// Longest CONNECT, in octets after the fixed header. A longer one closes the connection.
+pub const CONNECT_BYTES_MAX: usize = 512;
+/// Longest packet, in octets after the fixed header: a message, its topic and packet identifier. A longer one closes
+/// the connection before its content is read.
+pub const PACKET_BYTES_MAX: usize = MESSAGE_BYTES_MAX + 64;
+/// Publishes of one connection that have no answer yet. With so many, nothing further is read.
+pub const UNANSWERED_MAX: usize = 20;
+/// Content of all publishes without an answer, in KiB, over all connections. With so much, those that bring more wait
+/// and read nothing meanwhile.
+pub const UNANSWERED_KIB_MAX: usize = 64 * 1024;
+/// Publishes of one hub in a second. When faster, it is read from later.
+pub const MESSAGES_PER_S_MAX: u64 = 50;
+/// Octets of one hub in a second. When faster, it is read from later.
+pub const BYTES_PER_S_MAX: u64 = 1024 * 1024;
+/// How far ahead of its pace a hub may be.
+pub const BURST: Duration = Duration::from_secs(4);
+
+/// Messages to hubs that the router has not taken. Whoever brings a further one waits.
+pub const DOWN_MAX: usize = 1_024;
+/// Octets of one hub's messages in one segment of rumqttd's log ...
+pub const ROUTER_SEGMENT_BYTES_MAX: usize = 8 * 1024;
+/// ... and segments. Beyond, rumqttd forgets the oldest: messages to a hub are all replaced by later ones (receipts
+/// say everything stored, settings the newest counter), and a hub that reads so slowly is closed by [`WRITE_MAX`].
+pub const ROUTER_SEGMENTS_MAX: usize = 2;

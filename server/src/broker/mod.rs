@@ -1,0 +1,268 @@
+//! The door: where hubs come in. TLS and certificate, then the narrow MQTT of [`packet`], each packet checked against
+//! the certificate's hub ([`acl`]); batches go straight to ingest, and what is for hubs comes through the in-process
+//! [`router`].
+//!
+//! ```text
+//! accept ─▶ front: TLS ▶ certificate ▶ CONNECT ▶ store admits ▶ seat ─▶ session ─Arrival─▶ Intake
+//!                                                                          ▲ PUBACK after the commit
+//! (HubId, bytes) ─▶ router ────────────────────────────────────────────────┘
+//! ```
+
+pub mod acl;
+mod front;
+pub mod identity;
+pub mod limits;
+mod pace;
+pub mod packet;
+mod ports;
+mod refusal;
+mod roster;
+mod router;
+mod session;
+pub mod tls;
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use runtime::clock::Clock;
+use shared::id::HubId;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+pub use ports::{Admission, Arrival, Intake, IntakeRefused, Unanswered};
+pub use refusal::Refusal;
+pub use router::RouterLost;
+pub use tls::{Tls, TlsMaterial, TlsMisuse};
+
+use crate::web::metrics::Metrics;
+use front::Shared;
+use limits::{
+    ACCEPT_PAUSE, CONNECTIONS_MAX, HANDSHAKES_MAX, HANDSHAKES_PER_ADDRESS_MAX, STRANGERS_PER_ADDRESS_MAX,
+    UNANSWERED_KIB_MAX,
+};
+use roster::Roster;
+use router::{Publisher, Router};
+
+/// What the door is made of.
+pub struct DoorParts {
+    /// Where it listens.
+    pub listener: TcpListener,
+    /// Its TLS, see [`Tls::for_hubs`].
+    pub tls: Tls,
+    /// Who may come in.
+    pub admission: Arc<dyn Admission>,
+    /// Where batches go.
+    pub intake: Arc<dyn Intake>,
+    /// What is for hubs: a `DownMessage`'s bytes; [`limits::DOWN_MAX`] of them, a further one waits. A message for a
+    /// hub that is not here is not kept: what it would say is said anew when the hub asks or sends.
+    pub down: mpsc::Receiver<(HubId, Vec<u8>)>,
+    /// The clocks.
+    pub clock: Clock,
+    /// Where it counts.
+    pub metrics: Arc<Metrics>,
+    /// When cancelled, it takes no more, answers what it has taken, and ends.
+    pub stop: CancellationToken,
+}
+
+/// The door's owner.
+pub struct Door {
+    listener: TcpListener,
+    shared: Arc<Shared>,
+    down: mpsc::Receiver<(HubId, Vec<u8>)>,
+    publisher: Publisher,
+    guests: JoinSet<()>,
+    // An entry for each address with a connection that has not proved who it is.
+    strangers: HashMap<IpAddr, Strangers>,
+    proved: mpsc::Receiver<IpAddr>,
+    proving: mpsc::Sender<IpAddr>,
+}
+
+struct Strangers {
+    count: usize,
+    handshakes: Arc<Semaphore>,
+}
+
+/// Asks things of the door. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct DoorHandle {
+    roster: Roster,
+}
+
+impl DoorHandle {
+    /// Ends the hub's session now, as revoked. Whether there was one.
+    pub fn disconnect(&self, hub: HubId) -> bool {
+        self.roster.ask_to_leave(hub, Refusal::Revoked)
+    }
+
+    /// How many hubs are here.
+    #[must_use]
+    pub fn hubs(&self) -> usize {
+        self.roster.len()
+    }
+
+    /// Whether the hub is here and listens for messages.
+    #[must_use]
+    pub fn listens(&self, hub: HubId) -> bool {
+        self.roster.is_subscribed(hub)
+    }
+}
+
+impl Door {
+    /// Starts the router and makes the door. Nobody comes in before [`Door::run`].
+    ///
+    /// # Errors
+    /// [`RouterLost`]
+    pub async fn open(parts: DoorParts) -> Result<(Self, DoorHandle), RouterLost> {
+        let (router, publisher) = Router::start().await?;
+        let roster = Roster::default();
+        let shared = Arc::new(Shared {
+            tls: parts.tls,
+            admission: parts.admission,
+            intake: parts.intake,
+            router,
+            roster: roster.clone(),
+            clock: parts.clock,
+            metrics: parts.metrics,
+            handshakes: Arc::new(Semaphore::new(HANDSHAKES_MAX)),
+            unanswered_kib: Arc::new(Semaphore::new(UNANSWERED_KIB_MAX)),
+            stop: parts.stop,
+        });
+        // One place for each connection, so that none ever waits to say who it was.
+        let (proving, proved) = mpsc::channel(CONNECTIONS_MAX);
+        let guests = JoinSet::new();
+        let strangers = HashMap::new();
+        let (listener, down) = (parts.listener, parts.down);
+        let door = Self { listener, shared, down, publisher, guests, strangers, proved, proving };
+        Ok((door, DoorHandle { roster }))
+    }
+
+    /// Runs until stopped.
+    ///
+    /// # Errors
+    /// [`RouterLost`]: nothing reaches hubs any more, so the process must be started again.
+    pub async fn run(mut self) -> Result<(), RouterLost> {
+        let stop = self.shared.stop.clone();
+        let mut down_open = true;
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                lost = self.publisher.lost() => return Err(lost),
+                message = self.down.recv(), if down_open => match message {
+                    Some((hub, bytes)) => self.send_down(hub, bytes)?,
+                    None => down_open = false,
+                },
+                Some(address) = self.proved.recv() => self.forget_stranger(address),
+                Some(_) = self.guests.join_next() => {}
+                accepted = self.listener.accept() => match accepted {
+                    Ok((socket, address)) => self.welcome(socket, address),
+                    Err(error) => {
+                        tracing::warn!(%error, "the door could not accept a connection; trying again");
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                    }
+                },
+            }
+        }
+        self.see_off().await
+    }
+
+    /// The sessions end by themselves, within their limits; receipts for what they had taken still go out.
+    async fn see_off(mut self) -> Result<(), RouterLost> {
+        drop(self.listener);
+        loop {
+            tokio::select! {
+                ended = self.guests.join_next() => if ended.is_none() { return Ok(()) },
+                Some((hub, bytes)) = self.down.recv() => {
+                    if self.shared.roster.is_subscribed(hub) {
+                        self.publisher.publish(hub, bytes)?;
+                    }
+                }
+                Some(_) = self.proved.recv() => {}
+            }
+        }
+    }
+
+    fn send_down(&mut self, hub: HubId, bytes: Vec<u8>) -> Result<(), RouterLost> {
+        if self.shared.roster.is_subscribed(hub) {
+            self.publisher.publish(hub, bytes)
+        } else {
+            self.shared.metrics.messages_down_unheard.inc();
+            Ok(())
+        }
+    }
+
+    fn welcome(&mut self, socket: TcpStream, address: SocketAddr) {
+        let ip = address.ip().to_canonical();
+        if self.guests.len() >= CONNECTIONS_MAX {
+            return self.shared.metrics.refused(Refusal::Full.name());
+        }
+        let strangers = self.strangers.entry(ip).or_insert_with(|| Strangers {
+            count: 0,
+            handshakes: Arc::new(Semaphore::new(HANDSHAKES_PER_ADDRESS_MAX)),
+        });
+        if strangers.count >= STRANGERS_PER_ADDRESS_MAX {
+            return self.shared.metrics.refused(Refusal::AddressFull.name());
+        }
+        strangers.count = strangers.count.saturating_add(1);
+        let of_address = strangers.handshakes.clone();
+        let (shared, proving) = (self.shared.clone(), self.proving.clone());
+        self.guests.spawn(async move { attend(&shared, socket, of_address, Stranger { ip, proving }).await });
+    }
+
+    fn forget_stranger(&mut self, ip: IpAddr) {
+        if let Some(strangers) = self.strangers.get_mut(&ip) {
+            strangers.count = strangers.count.saturating_sub(1);
+            if strangers.count == 0 {
+                self.strangers.remove(&ip);
+            }
+        }
+    }
+}
+
+/// Counts against its address until dropped.
+struct Stranger {
+    ip: IpAddr,
+    proving: mpsc::Sender<IpAddr>,
+}
+
+impl Drop for Stranger {
+    fn drop(&mut self) {
+        // There is a place for every connection; it fails only when the door is gone.
+        let _ = self.proving.try_send(self.ip);
+    }
+}
+
+async fn attend(shared: &Shared, socket: TcpStream, of_address: Arc<Semaphore>, stranger: Stranger) {
+    let shaking = async {
+        tokio::select! {
+            () = shared.stop.cancelled() => Err(Refusal::Stopping),
+            guest = front::shake_hands(shared, socket, of_address) => guest,
+        }
+    };
+    let guest = match shaking.await {
+        Ok(guest) => guest,
+        Err(refusal) => {
+            shared.metrics.refused(refusal.name());
+            tracing::debug!(reason = refusal.name(), "a connection was refused");
+            return;
+        }
+    };
+    drop(stranger);
+    let hub = guest.identity.hub;
+    tracing::info!(%hub, "a hub connected");
+    shared.metrics.door_connections.inc();
+    let ended = session::run(shared, guest).await;
+    shared.metrics.door_connections.dec();
+    match ended {
+        Ok(()) => tracing::info!(%hub, "a hub disconnected"),
+        Err(reason) => {
+            shared.metrics.refused(reason.name());
+            tracing::info!(%hub, reason = reason.name(), "a hub's connection ended");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

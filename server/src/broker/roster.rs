@@ -1,0 +1,155 @@
+//! One seat for each hub: a newer session takes it when the older one has ended.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use shared::id::HubId;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use super::limits::TAKE_OVER_MAX;
+use super::refusal::Refusal;
+
+/// Who sits at the door. Private to the broker; as many entries as connections.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Roster(Arc<Mutex<Seats>>);
+
+#[derive(Debug, Default)]
+struct Seats {
+    by_hub: HashMap<HubId, Holder>,
+    last_number: u64,
+}
+
+#[derive(Debug)]
+struct Holder {
+    number: u64,
+    asked_to_leave: CancellationToken,
+    why: Arc<Mutex<Refusal>>,
+    // Resolves when the session has let the seat go.
+    gone: Option<oneshot::Receiver<()>>,
+    subscribed: bool,
+}
+
+/// A hub's seat. Dropped, it is free.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    roster: Roster,
+    hub: HubId,
+    number: u64,
+    asked_to_leave: CancellationToken,
+    why: Arc<Mutex<Refusal>>,
+    _going: oneshot::Sender<()>,
+}
+
+impl Roster {
+    fn seats<R>(&self, look: impl FnOnce(&mut Seats) -> R) -> R {
+        look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes the hub's seat; asks whoever holds it to leave, and waits until they have.
+    pub(crate) async fn take(&self, hub: HubId) -> Result<Seat, Refusal> {
+        let (going, gone) = oneshot::channel();
+        let asked_to_leave = CancellationToken::new();
+        let why = Arc::new(Mutex::new(Refusal::TakenOver));
+        let (number, older) = self.seats(|seats| {
+            seats.last_number = seats.last_number.saturating_add(1);
+            let number = seats.last_number;
+            let (asked_to_leave, why) = (asked_to_leave.clone(), why.clone());
+            let holder = Holder { number, asked_to_leave, why, gone: Some(gone), subscribed: false };
+            (number, seats.by_hub.insert(hub, holder))
+        });
+        let seat = Seat { roster: self.clone(), hub, number, asked_to_leave, why, _going: going };
+        if let Some(mut older) = older {
+            older.asked_to_leave.cancel();
+            if let Some(gone) = older.gone.take() {
+                // The sender is never used, only dropped: an error is the end we wait for.
+                let ended = tokio::time::timeout(TAKE_OVER_MAX, gone).await;
+                ended.map_err(|_| Refusal::OlderSessionStuck)?.ok();
+            }
+        }
+        Ok(seat)
+    }
+
+    /// Asks the hub's session to leave. Whether there was one.
+    pub(crate) fn ask_to_leave(&self, hub: HubId, reason: Refusal) -> bool {
+        self.seats(|seats| {
+            let Some(holder) = seats.by_hub.get(&hub) else { return false };
+            *holder.why.lock().unwrap_or_else(PoisonError::into_inner) = reason;
+            holder.asked_to_leave.cancel();
+            true
+        })
+    }
+
+    /// Whether the hub is here and listens for messages.
+    pub(crate) fn is_subscribed(&self, hub: HubId) -> bool {
+        self.seats(|seats| seats.by_hub.get(&hub).is_some_and(|holder| holder.subscribed))
+    }
+
+    /// How many are here.
+    pub(crate) fn len(&self) -> usize {
+        self.seats(|seats| seats.by_hub.len())
+    }
+}
+
+impl Seat {
+    /// Resolves when the session is asked to leave, with the reason.
+    pub(crate) async fn asked_to_leave(&self) -> Refusal {
+        self.asked_to_leave.cancelled().await;
+        *self.why.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The hub listens from now on.
+    pub(crate) fn subscribed(&self) {
+        self.roster.seats(|seats| {
+            if let Some(holder) = seats.by_hub.get_mut(&self.hub)
+                && holder.number == self.number
+            {
+                holder.subscribed = true;
+            }
+        });
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.roster.seats(|seats| {
+            if seats.by_hub.get(&self.hub).is_some_and(|holder| holder.number == self.number) {
+                seats.by_hub.remove(&self.hub);
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt;
+
+    const HUB: HubId = HubId::from_bytes([1; 16]);
+
+    #[tokio::test]
+    async fn the_newest_sits_when_all_older_have_gone() {
+        let roster = Roster::default();
+        let first = roster.take(HUB).await.unwrap();
+        first.subscribed();
+        assert!(roster.is_subscribed(HUB));
+        let mut second = Box::pin(roster.take(HUB));
+        assert!((&mut second).now_or_never().is_none());
+        assert_eq!(first.asked_to_leave().await, Refusal::TakenOver);
+        assert!(!roster.is_subscribed(HUB));
+        let mut third = Box::pin(roster.take(HUB));
+        assert!((&mut third).now_or_never().is_none());
+        drop(first);
+        let second = second.await.unwrap();
+        assert_eq!(second.asked_to_leave().await, Refusal::TakenOver);
+        assert!((&mut third).now_or_never().is_none());
+        drop(second);
+        let third = third.await.unwrap();
+        assert_eq!(roster.len(), 1);
+        assert!(roster.ask_to_leave(HUB, Refusal::Revoked));
+        assert_eq!(third.asked_to_leave().await, Refusal::Revoked);
+        drop(third);
+        assert_eq!(roster.len(), 0);
+        assert!(!roster.ask_to_leave(HUB, Refusal::Revoked));
+    }
+}

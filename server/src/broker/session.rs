@@ -1,0 +1,247 @@
+//! A hub's session: publishes in, their PUBACKs and the server's messages out.
+
+use std::sync::Arc;
+
+use bytes::{Buf, Bytes, BytesMut};
+use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesOrdered, StreamExt};
+use runtime::clock::Clock;
+use shared::time::Tick;
+use shared::topic;
+use shared::wire::MESSAGE_BYTES_MAX;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
+
+use super::acl;
+use super::front::{Guest, Shared, write};
+use super::identity::Identity;
+use super::limits::{FAREWELL_MAX, UNANSWERED_MAX, WRITE_MAX};
+use super::pace::Pace;
+use super::packet::{self, Packet, Publish, UnreadablePacket};
+use super::ports::{Arrival, IntakeRefused};
+use super::refusal::Refusal;
+use super::roster::Seat;
+use super::router::{Link, RouterLost};
+use crate::ingest::Arrived;
+
+/// Octets a connection's buffer keeps while it is idle.
+const IDLE_BUFFER_BYTES: usize = 4 * 1024;
+
+/// Committed or not, and the packet identifier its PUBACK needs.
+type Answer = Result<Option<u16>, Refusal>;
+
+struct Session<'s> {
+    shared: &'s Shared,
+    identity: Identity,
+    public_key: Arc<[u8]>,
+    seat: Seat,
+    reader: ReadHalf<TlsStream<TcpStream>>,
+    writer: WriteHalf<TlsStream<TcpStream>>,
+    buffer: BytesMut,
+    link: Option<Link>,
+    // At most UNANSWERED_MAX: with so many, nothing is read.
+    answers: FuturesOrdered<BoxFuture<'s, Answer>>,
+    pace: Pace,
+    keep_alive: std::time::Duration,
+    last_heard: Tick,
+}
+
+/// What ended it: `Ok` is DISCONNECT.
+pub(super) async fn run(shared: &Shared, guest: Guest) -> Result<(), Refusal> {
+    let hub = guest.identity.hub;
+    let (reader, writer) = tokio::io::split(guest.stream);
+    let mut session = Session {
+        shared,
+        public_key: guest.identity.public_key.clone().into(),
+        identity: guest.identity,
+        seat: guest.seat,
+        reader,
+        writer,
+        buffer: guest.buffer,
+        link: None,
+        answers: FuturesOrdered::new(),
+        pace: Pace::default(),
+        keep_alive: guest.keep_alive,
+        last_heard: shared.clock.tick(),
+    };
+    shared.admission.connected(hub, true).await;
+    let result = session.serve().await;
+    let farewell = tokio::time::timeout(FAREWELL_MAX, session.say_farewell(result.err()));
+    // What had no time is sent again by the hub, and stored once.
+    let _ = farewell.await;
+    // The router's link must be gone before the seat is free.
+    session.link = None;
+    shared.admission.connected(hub, false).await;
+    result
+}
+
+enum Input {
+    Leave(Refusal),
+    Answered(Answer),
+    Down(Result<Bytes, RouterLost>),
+    Read(std::io::Result<usize>),
+    Paced,
+    Silent,
+}
+
+impl Session<'_> {
+    async fn serve(&mut self) -> Result<(), Refusal> {
+        loop {
+            let mut paced_until = None;
+            while paced_until.is_none() && self.answers.len() < UNANSWERED_MAX {
+                match self.next_packet().await? {
+                    Heard::Nothing => break,
+                    Heard::Packet => paced_until = self.pace.wait_until(self.shared.clock.tick()),
+                    Heard::Disconnect => return Ok(()),
+                }
+            }
+            let reads = paced_until.is_none() && self.answers.len() < UNANSWERED_MAX;
+            match self.wait(reads, paced_until).await {
+                Input::Leave(refusal) => return Err(refusal),
+                Input::Answered(answer) => self.puback(answer?).await?,
+                Input::Down(message) => self.send_down(&message.map_err(|_| Refusal::RouterLost)?).await?,
+                Input::Read(Ok(0) | Err(_)) => return Err(Refusal::Broken),
+                Input::Read(Ok(_)) | Input::Paced => {}
+                Input::Silent => return Err(Refusal::Silent),
+            }
+            if !reads {
+                // It could not be heard meanwhile, so it was not silent.
+                self.last_heard = self.shared.clock.tick();
+            }
+        }
+    }
+
+    async fn wait(&mut self, reads: bool, paced_until: Option<Tick>) -> Input {
+        let Self { shared, seat, reader, buffer, link, answers, .. } = self;
+        let patience = self.keep_alive.saturating_mul(3).checked_div(2).unwrap_or(self.keep_alive);
+        let silent_at = self.last_heard.after(patience);
+        tokio::select! {
+            refusal = seat.asked_to_leave() => Input::Leave(refusal),
+            () = shared.stop.cancelled() => Input::Leave(Refusal::Stopping),
+            Some(answer) = answers.next() => Input::Answered(answer),
+            message = next_down(link), if link.is_some() => Input::Down(message),
+            () = sleep_until(&shared.clock, paced_until), if paced_until.is_some() => Input::Paced,
+            () = shared.clock.sleep_until(silent_at), if reads => Input::Silent,
+            read = reader.read_buf(buffer), if reads => Input::Read(read),
+        }
+    }
+
+    async fn next_packet(&mut self) -> Result<Heard, Refusal> {
+        let now = self.shared.clock.tick();
+        let (heard, length) = match packet::read(&self.buffer)? {
+            None => return Ok(Heard::Nothing),
+            Some((Packet::Connect(_), _)) => return Err(Refusal::ConnectTwice),
+            Some((Packet::Disconnect, length)) => (Heard::Disconnect, length),
+            Some((Packet::PingReq, length)) => {
+                write(&mut self.writer, &packet::PINGRESP).await?;
+                (Heard::Packet, length)
+            }
+            Some((Packet::Subscribe(subscribe), length)) => {
+                acl::subscribe(self.identity.hub, &subscribe)?;
+                let packet_id = subscribe.packet_id;
+                if self.link.is_some() {
+                    return Err(Refusal::SubscribeTwice);
+                }
+                let link = self.shared.router.subscribe(self.identity.hub).await;
+                self.link = Some(link.map_err(|_| Refusal::RouterLost)?);
+                self.seat.subscribed();
+                write(&mut self.writer, &packet::suback(packet_id)).await?;
+                (Heard::Packet, length)
+            }
+            Some((Packet::Publish(publish), length)) => {
+                acl::publish(self.identity.hub, &publish)?;
+                let answer = self.take(&publish);
+                self.answers.push_back(answer);
+                (Heard::Packet, length)
+            }
+        };
+        self.pace.spend(length, now);
+        self.last_heard = now;
+        self.buffer.advance(length);
+        if self.buffer.is_empty() && self.buffer.capacity() > IDLE_BUFFER_BYTES {
+            self.buffer = BytesMut::with_capacity(IDLE_BUFFER_BYTES);
+        }
+        Ok(heard)
+    }
+}
+
+enum Heard {
+    Nothing,
+    Packet,
+    Disconnect,
+}
+
+async fn next_down(link: &mut Option<Link>) -> Result<Bytes, RouterLost> {
+    match link {
+        Some(link) => link.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn sleep_until(clock: &Clock, until: Option<Tick>) {
+    match until {
+        Some(until) => clock.sleep_until(until).await,
+        None => std::future::pending().await,
+    }
+}
+
+impl<'s> Session<'s> {
+    fn take(&self, publish: &Publish<'_>) -> BoxFuture<'s, Answer> {
+        let shared = self.shared;
+        let packet_id = publish.packet_id;
+        let arrived = Arrived { tick: shared.clock.tick(), wall: shared.clock.wall() };
+        let arrival = Arrival {
+            hub: self.identity.hub,
+            identity_digest: self.identity.digest,
+            identity: self.public_key.clone(),
+            bytes: publish.content.to_vec(),
+            arrived,
+        };
+        shared.metrics.batches_arrived.inc();
+        Box::pin(async move {
+            let kib = u32::try_from(arrival.bytes.len().div_ceil(1024)).unwrap_or(u32::MAX);
+            let _held = shared.unanswered_kib.acquire_many(kib).await.map_err(|_| Refusal::Stopping)?;
+            match shared.intake.take(arrival).await {
+                Ok(()) => Ok(packet_id),
+                Err(IntakeRefused::Unacceptable) => Err(Refusal::Unacceptable),
+                Err(IntakeRefused::Unavailable) => Err(Refusal::IntakeUnavailable),
+            }
+        })
+    }
+
+    async fn puback(&mut self, packet_id: Option<u16>) -> Result<(), Refusal> {
+        match packet_id {
+            Some(packet_id) => write(&mut self.writer, &packet::puback(packet_id)).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn send_down(&mut self, message: &[u8]) -> Result<(), Refusal> {
+        let packet = (message.len() <= MESSAGE_BYTES_MAX)
+            .then(|| packet::publish_down(&topic::down(self.identity.hub), message))
+            .flatten()
+            .ok_or(UnreadablePacket::TooLong)?;
+        self.shared.metrics.messages_down.inc();
+        write(&mut self.writer, &packet).await
+    }
+
+    /// What was taken is answered, if the hub still listens; then TLS is closed in order.
+    async fn say_farewell(&mut self, refusal: Option<Refusal>) {
+        let listens = !matches!(refusal, Some(Refusal::Broken | Refusal::WriteTimeout));
+        while let Some(answer) = self.answers.next().await {
+            match answer {
+                Ok(packet_id) if listens => {
+                    if self.puback(packet_id).await.is_err() {
+                        break;
+                    }
+                }
+                Ok(_) => {}
+                Err(_) => break,
+            }
+        }
+        if listens {
+            let _ = tokio::time::timeout(WRITE_MAX, self.writer.shutdown()).await;
+        }
+    }
+}
