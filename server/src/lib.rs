@@ -10,6 +10,7 @@
 pub mod access;
 pub mod alerts;
 pub mod broker;
+pub mod feed;
 pub mod ingest;
 pub mod provisioning;
 pub mod store;
