@@ -9,9 +9,12 @@
 
 pub mod access;
 pub mod alerts;
+pub mod audit;
 pub mod broker;
 pub mod feed;
 pub mod ingest;
+pub mod keys;
+pub mod limits;
 pub mod provisioning;
 pub mod store;
 pub mod web;

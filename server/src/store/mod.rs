@@ -2,15 +2,19 @@
 //! entry in the hash chain, in the same transaction. One folder per engine; callers see [`Store`] alone.
 
 mod model;
+pub mod owner;
+pub mod sqlite;
+mod timing;
 
 use shared::id::{DeviceId, HubId, PatientId, StoreId, StreamId, TokenId};
 use shared::metric::Metric;
-use shared::time::Timestamp;
+use shared::time::{Tick, Timestamp};
 use shared::wire::{BindingInForce, DeviceState};
 
-use crate::access::{Actor, Permit};
+use crate::access::{Action, Actor, Permit};
 use crate::alerts::{AlertEvent, Observed, Subject};
 use crate::ingest::{NewStream, OpenedBatch};
+use crate::provisioning::authority::Revoked;
 
 pub use model::*;
 
@@ -54,6 +58,14 @@ pub trait AlertSink: Send {
 pub trait Store: Send {
     /// This life of the store.
     fn store_id(&self) -> StoreId;
+    /// Says which moment of the engine's clock a tick is, so that arrivals can be placed on it. Called before
+    /// `take`; without it, arrivals are placed by the wall clock.
+    fn set_engine_clock(&mut self, tick: Tick, at: Timestamp);
+    /// Nothing is waiting: a moment for what would hold a commit up.
+    ///
+    /// # Errors
+    /// The store's; nothing is lost by it.
+    fn idle(&mut self) -> Result<(), StoreError>;
 
     /// Takes batches in one transaction, one savepoint each, with alerts, events and audit; then syncs.
     ///
@@ -102,6 +114,11 @@ pub trait Store: Send {
     /// # Errors
     /// [`StoreError`] if the store cannot be read.
     fn hub_admitted(&mut self, hub: HubId, certificate_serial: &str) -> Result<bool, StoreError>;
+    /// Certificates taken back: serial numbers as the door writes them, and when.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store cannot be read.
+    fn revoked(&mut self) -> Result<Vec<Revoked>, StoreError>;
     /// A hub's bindings in force and its settings counter.
     ///
     /// # Errors
@@ -198,4 +215,14 @@ pub trait Store: Send {
     /// # Errors
     /// The store's.
     fn audit_verify(&mut self, permit: &Permit, now: Timestamp) -> Result<AuditVerdict, StoreError>;
+    /// Notes in the audit log what the policy refused.
+    ///
+    /// # Errors
+    /// The store's.
+    fn refused(&mut self, actor: &Actor, action: Action, now: Timestamp) -> Result<(), StoreError>;
+    /// Writes a consistent copy of the whole store to a new file, in the clear: the caller seals and removes it.
+    ///
+    /// # Errors
+    /// The store's.
+    fn backup(&mut self, permit: &Permit, path: &std::path::Path, now: Timestamp) -> Result<(), StoreError>;
 }

@@ -1,0 +1,40 @@
+//! Every limit of the server that is not on the wire, with what happens when it is reached.
+
+use std::time::Duration;
+
+/// Items waiting for the store's owner. When full, whoever sends waits.
+pub const STORE_ITEMS_MAX: usize = 1024;
+/// Commit reports waiting for the router. When full, the store's owner waits.
+pub const COMMIT_REPORTS_MAX: usize = 256;
+/// Observations in one transaction; the rest goes into the next.
+pub const OBSERVATIONS_PER_COMMIT_MAX: usize = 5_000;
+/// Batches in one transaction; the rest goes into the next.
+pub const BATCHES_PER_COMMIT_MAX: usize = 512;
+/// How long a transaction is held open for further batches, once one waits.
+pub const GATHER_MAX: Duration = Duration::from_millis(20);
+/// The longest the store's owner sleeps before it shows that it is alive.
+pub const STORE_TURN_MAX: Duration = Duration::from_secs(2);
+/// Streams whose ranges the store keeps in memory; the ones not used for longest are read again from the disk.
+pub const STREAMS_CACHED_MAX: usize = 4_096;
+/// Bindings and newest captures kept in memory; beyond, all are forgotten and read again as they are needed.
+pub const CACHED_ROWS_MAX: usize = 100_000;
+/// Pages in the write-ahead log after which a commit writes them back itself.
+pub const WAL_PAGES_MAX: u32 = 20_000;
+/// Observations committed since the last checkpoint, from which an idle moment is used for one.
+pub const CHECKPOINT_WORTH: u64 = 2_000;
+/// Longest identity of a device's memory record, in octets; longer ones put the observation's record in error.
+pub const DEVICE_IDENTITY_BYTES_MAX: usize = 64;
+/// Longest name of a patient, in characters; a longer one is refused.
+pub const NAME_CHARACTERS_MAX: usize = 200;
+/// Most events a feed can ask for at once; more come with the next call.
+pub const EVENTS_PAGE_MAX: usize = 1_000;
+/// Largest request or answer on the administration socket, in octets; a larger one is refused.
+pub const ADMIN_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Administration requests served at once; further ones wait to be accepted.
+pub const ADMIN_CONNECTIONS_MAX: usize = 8;
+/// How long an administration request may take to arrive; a slower one is closed.
+pub const ADMIN_READ_MAX: Duration = Duration::from_secs(10);
+/// Longest time for draining at the end.
+pub const DRAIN_MAX: Duration = Duration::from_secs(20);
+/// How old a device's state may be to say something about now; older ones are kept as history only.
+pub const DEVICE_STATE_AGE_MAX: Duration = Duration::from_secs(120);

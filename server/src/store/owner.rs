@@ -1,0 +1,375 @@
+//! The store's owner: one thread holds the store, the alert engine and the engine's clock. It gathers what arrives
+//! for a moment, commits it together, answers those who wait, and reports the commit.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use runtime::clock::Clock;
+use runtime::supervisor::Progress;
+use shared::id::HubId;
+use shared::time::{Tick, Timestamp};
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot};
+
+use super::{AlertSink, BatchOutcome, Committed, LiveValue, NumberedEvent, Store, StoreError};
+use crate::ingest::OpenedBatch;
+use crate::limits::{
+    BATCHES_PER_COMMIT_MAX, COMMIT_REPORTS_MAX, GATHER_MAX, OBSERVATIONS_PER_COMMIT_MAX, STORE_ITEMS_MAX,
+    STORE_TURN_MAX,
+};
+
+/// Why a batch is not committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TakeRefused {
+    /// The group could not be committed: sent again, it may be.
+    #[error("the store could not commit; the hub sends it again")]
+    Unavailable,
+    /// This batch alone cannot be stored: sent again, it is refused again.
+    #[error("the store cannot take this batch")]
+    Batch,
+    /// The server is stopping.
+    #[error("the store is closed")]
+    Closed,
+}
+
+/// What a commit brought, for receipts and feed.
+#[derive(Debug, Default)]
+pub struct CommitReport {
+    /// What became of each batch that was taken.
+    pub outcomes: Vec<BatchOutcome>,
+    /// Alert events, numbered.
+    pub events: Vec<NumberedEvent>,
+    /// Live values, newest last.
+    pub live: Vec<LiveValue>,
+}
+
+impl CommitReport {
+    fn is_empty(&self) -> bool {
+        self.outcomes.is_empty() && self.events.is_empty() && self.live.is_empty()
+    }
+}
+
+type Question = Box<dyn FnOnce(&mut dyn Store, &mut dyn AlertSink, Timestamp) -> Committed + Send>;
+
+enum Item {
+    Batch(Box<OpenedBatch>, oneshot::Sender<Result<BatchOutcome, TakeRefused>>),
+    HubConnected(HubId, bool),
+    Question(Question),
+}
+
+/// Reaches the store's owner. Bounded: whoever sends waits while it is full.
+#[derive(Clone)]
+pub struct StoreHandle(mpsc::Sender<Item>);
+
+impl StoreHandle {
+    /// Has a batch committed; ends when it is, or is not.
+    ///
+    /// # Errors
+    /// [`TakeRefused`]
+    pub async fn take(&self, batch: OpenedBatch) -> Result<BatchOutcome, TakeRefused> {
+        let (answer, answered) = oneshot::channel();
+        self.0.send(Item::Batch(Box::new(batch), answer)).await.map_err(|_| TakeRefused::Closed)?;
+        answered.await.map_err(|_| TakeRefused::Closed)?
+    }
+
+    /// Tells that a hub connected or went.
+    ///
+    /// # Errors
+    /// [`TakeRefused::Closed`]
+    pub async fn hub_connected(&self, hub: HubId, connected: bool) -> Result<(), TakeRefused> {
+        self.0.send(Item::HubConnected(hub, connected)).await.map_err(|_| TakeRefused::Closed)
+    }
+
+    /// Asks the store something on its own thread.
+    ///
+    /// # Errors
+    /// [`TakeRefused::Closed`]
+    pub async fn ask<R: Send + 'static>(
+        &self,
+        question: impl FnOnce(&mut dyn Store, &mut dyn AlertSink, Timestamp) -> R + Send + 'static,
+    ) -> Result<R, TakeRefused> {
+        self.ask_committing(|store, alerts, now| (question(store, alerts, now), Committed::default())).await
+    }
+
+    /// Asks something that may raise alert events: they are reported like any commit's.
+    ///
+    /// # Errors
+    /// [`TakeRefused::Closed`]
+    pub async fn ask_committing<R: Send + 'static>(
+        &self,
+        question: impl FnOnce(&mut dyn Store, &mut dyn AlertSink, Timestamp) -> (R, Committed) + Send + 'static,
+    ) -> Result<R, TakeRefused> {
+        let (answer, answered) = oneshot::channel();
+        let question: Question = Box::new(move |store, alerts, now| {
+            let (result, committed) = question(store, alerts, now);
+            // Whoever asked may have gone; what was done is done.
+            let _ = answer.send(result);
+            committed
+        });
+        self.0.send(Item::Question(question)).await.map_err(|_| TakeRefused::Closed)?;
+        answered.await.map_err(|_| TakeRefused::Closed)
+    }
+}
+
+/// The engine's clock: it starts at the later of the last committed time and the wall clock, and then follows the
+/// monotonic clock alone, so no step of the wall clock makes a deadline later.
+#[derive(Debug, Clone, Copy)]
+pub struct EngineClock {
+    start: Timestamp,
+    tick: Tick,
+}
+
+impl EngineClock {
+    /// Starts it.
+    #[must_use]
+    pub fn start(committed: Option<Timestamp>, wall: Timestamp, tick: Tick) -> Self {
+        Self { start: committed.map_or(wall, |committed| committed.max(wall)), tick }
+    }
+
+    /// Its time at a tick.
+    #[must_use]
+    pub fn at(&self, tick: Tick) -> Timestamp {
+        self.start.after(tick.since(self.tick))
+    }
+}
+
+/// What the owner holds.
+pub struct StoreOwner {
+    store: Box<dyn Store>,
+    alerts: Box<dyn AlertSink>,
+    clock: Clock,
+    engine: EngineClock,
+    items: mpsc::Receiver<Item>,
+    reports: mpsc::Sender<CommitReport>,
+    waiting: VecDeque<Item>,
+}
+
+impl StoreOwner {
+    /// Gives the engine its states back and makes the owner, its handle and the reports it will send.
+    ///
+    /// # Errors
+    /// [`StoreError`] if a state cannot be read.
+    pub fn new(
+        mut store: Box<dyn Store>,
+        mut alerts: Box<dyn AlertSink>,
+        clock: Clock,
+    ) -> Result<(Self, StoreHandle, mpsc::Receiver<CommitReport>), StoreError> {
+        let committed = store.restore_alerts(&mut *alerts)?;
+        let engine = EngineClock::start(committed, clock.wall(), clock.tick());
+        let (sender, items) = mpsc::channel(STORE_ITEMS_MAX);
+        let (reports, reported) = mpsc::channel(COMMIT_REPORTS_MAX);
+        let owner = Self { store, alerts, clock, engine, items, reports, waiting: VecDeque::new() };
+        Ok((owner, StoreHandle(sender), reported))
+    }
+
+    /// Runs on its own thread until every handle is dropped and all they sent is answered.
+    ///
+    /// # Errors
+    /// None now; an error of the store is answered to those who wait and logged.
+    pub fn run(mut self, runtime: &Handle, progress: &Progress) -> Result<(), StoreError> {
+        loop {
+            progress.turn();
+            let open = self.gather(runtime);
+            self.commit_waiting();
+            if !open && self.waiting.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// How long until the engine's next deadline.
+    fn until_deadline(&self) -> Duration {
+        let now = self.engine.at(self.clock.tick());
+        self.alerts.next_deadline().map_or(STORE_TURN_MAX, |(due, _)| due.since(now)).min(STORE_TURN_MAX)
+    }
+
+    /// Waits for an item or the next deadline, then a moment for more. `false` when nobody can send any more.
+    fn gather(&mut self, runtime: &Handle) -> bool {
+        if self.waiting.is_empty() {
+            if self.items.is_empty()
+                && let Err(error) = self.store.idle()
+            {
+                tracing::warn!(%error, "an idle moment's checkpoint failed; a later one writes it");
+            }
+            let wait = self.until_deadline();
+            match runtime.block_on(async { tokio::time::timeout(wait, self.items.recv()).await }) {
+                Err(_) => return true,
+                Ok(None) => return false,
+                Ok(Some(item)) => self.waiting.push_back(item),
+            }
+        }
+        let mut budget = Budget::of(&self.waiting);
+        let end = self.clock.tick().after(GATHER_MAX);
+        while budget.has_room() && self.waiting.len() < STORE_ITEMS_MAX {
+            let item = match self.items.try_recv() {
+                Ok(item) => item,
+                Err(mpsc::error::TryRecvError::Disconnected) => return false,
+                Err(mpsc::error::TryRecvError::Empty) => {
+                    // Only batches gain from company; a question is answered at once.
+                    let left = end.since(self.clock.tick());
+                    if left.is_zero() || budget.batches == 0 {
+                        break;
+                    }
+                    match runtime.block_on(async { tokio::time::timeout(left, self.items.recv()).await }) {
+                        Err(_) => break,
+                        Ok(None) => return false,
+                        Ok(Some(item)) => item,
+                    }
+                }
+            };
+            budget.add(&item);
+            self.waiting.push_back(item);
+        }
+        true
+    }
+
+    /// Handles what waits in order: neighbouring batches in one transaction.
+    fn commit_waiting(&mut self) {
+        let tick = self.clock.tick();
+        let now = self.engine.at(tick);
+        self.store.set_engine_clock(tick, now);
+        let mut group = Vec::new();
+        let mut answers = Vec::new();
+        while let Some(item) = self.waiting.pop_front() {
+            match item {
+                Item::Batch(batch, answer) => {
+                    group.push(*batch);
+                    answers.push(answer);
+                }
+                other => {
+                    self.take(&mut group, &mut answers, now);
+                    self.other(other, now);
+                }
+            }
+        }
+        self.take(&mut group, &mut answers, now);
+        if self.alerts.next_deadline().is_some_and(|(due, _)| due <= now) {
+            let result = self.store.take_deadlines(&mut *self.alerts, now);
+            self.report_or_log(result, "deadlines could not be committed; they are tried again");
+        }
+    }
+
+    fn take(
+        &mut self,
+        group: &mut Vec<OpenedBatch>,
+        answers: &mut Vec<oneshot::Sender<Result<BatchOutcome, TakeRefused>>>,
+        now: Timestamp,
+    ) {
+        if group.is_empty() {
+            return;
+        }
+        let result = self.store.take(group, &mut *self.alerts, now);
+        group.clear();
+        match result {
+            Ok(mut committed) => {
+                let mut outcomes = Vec::with_capacity(committed.batches.len());
+                for (result, answer) in committed.batches.drain(..).zip(answers.drain(..)) {
+                    let result = result.map_err(|error| {
+                        tracing::error!(%error, "a batch cannot be stored; its hub keeps it and sends it again");
+                        TakeRefused::Batch
+                    });
+                    outcomes.extend(result.as_ref().ok().cloned());
+                    // Whoever waited may have gone with their connection; the hub learns by the receipt.
+                    let _ = answer.send(result);
+                }
+                self.report(CommitReport { outcomes, events: committed.events, live: committed.live });
+            }
+            Err(error) => {
+                tracing::error!(error = chain(&error), "a transaction failed; nothing of it is kept or receipted");
+                answers.drain(..).for_each(|answer| {
+                    let _ = answer.send(Err(TakeRefused::Unavailable));
+                });
+            }
+        }
+    }
+
+    fn other(&mut self, item: Item, now: Timestamp) {
+        match item {
+            Item::HubConnected(hub, connected) => {
+                let result = self.store.hub_connected(hub, connected, &mut *self.alerts, now);
+                self.report_or_log(result, "a hub's coming or going could not be committed");
+            }
+            Item::Question(question) => {
+                let committed = question(&mut *self.store, &mut *self.alerts, now);
+                self.report_or_log(Ok(committed), "");
+            }
+            Item::Batch(_, answer) => {
+                let _ = answer.send(Err(TakeRefused::Unavailable));
+            }
+        }
+    }
+
+    fn report_or_log(&self, result: Result<Committed, StoreError>, failure: &'static str) {
+        match result {
+            Ok(committed) => {
+                let Committed { batches: _, events, live } = committed;
+                self.report(CommitReport { outcomes: Vec::new(), events, live });
+            }
+            Err(error) => tracing::error!(error = chain(&error), "{failure}"),
+        }
+    }
+
+    /// Hands a report on; waits while the reports are full.
+    fn report(&self, report: CommitReport) {
+        if !report.is_empty() && self.reports.blocking_send(report).is_err() {
+            tracing::debug!("nobody listens to commits any more: the server is stopping");
+        }
+    }
+}
+
+/// How much of a transaction's limits is used.
+#[derive(Default)]
+struct Budget {
+    batches: usize,
+    entries: usize,
+}
+
+impl Budget {
+    fn of(items: &VecDeque<Item>) -> Self {
+        let mut budget = Self::default();
+        items.iter().for_each(|item| budget.add(item));
+        budget
+    }
+
+    fn add(&mut self, item: &Item) {
+        if let Item::Batch(batch, _) = item {
+            self.batches = self.batches.saturating_add(1);
+            let entries = batch.records.iter().filter_map(|record| record.content.as_ref().ok());
+            self.entries = entries.fold(self.entries, |sum, entries| sum.saturating_add(entries.len()));
+        }
+    }
+
+    const fn has_room(&self) -> bool {
+        self.batches < BATCHES_PER_COMMIT_MAX && self.entries < OBSERVATIONS_PER_COMMIT_MAX
+    }
+}
+
+/// An error and its causes on one line.
+fn chain(error: &StoreError) -> String {
+    let mut line = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        let text = cause.to_string();
+        if !line.ends_with(&text) {
+            line.push_str(": ");
+            line.push_str(&text);
+        }
+        source = cause.source();
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_of_the_wall_clock_makes_no_deadline_later() {
+        let at = Timestamp::from_millis;
+        let clock = EngineClock::start(Some(at(5_000)), at(2_000), Tick::from_millis(100));
+        assert_eq!(clock.at(Tick::from_millis(100)), at(5_000));
+        assert_eq!(clock.at(Tick::from_millis(160)), at(5_060));
+        let clock = EngineClock::start(Some(at(5_000)), at(9_000), Tick::from_millis(100));
+        assert_eq!(clock.at(Tick::from_millis(101)), at(9_001));
+    }
+}

@@ -1,0 +1,2 @@
+//! The store against a real file.
+#![allow(clippy::arithmetic_side_effects)]
