@@ -121,6 +121,13 @@ pub const REOPEN_MAX: Duration = Duration::from_secs(10);
 pub const RECORDING_LINE_BYTES_MAX: usize = 64 * 1024;
 /// Columns of a recording that are looked at. More: the recording is refused.
 pub const RECORDING_COLUMNS_MAX: usize = 64;
+/// Streams introduced to the server within [`OPENINGS_WITHIN`]; it takes 10 a minute (PROTOCOL §1). Full: the backlog
+/// of further streams waits, the living stream does not.
+pub const OPENINGS_MAX: usize = 8;
+/// See [`OPENINGS_MAX`].
+pub const OPENINGS_WITHIN: Duration = Duration::from_secs(60);
+/// Octets kept in a file that is given up when the disk is so full that the queue cannot be opened.
+pub const BALLAST_BYTES: usize = 4 * 1024 * 1024;
 /// Batches of backlog in flight; the rest of [`FLIGHT_MAX`] is for live records. Full: the backlog waits.
 pub const BACKLOG_FLIGHT_MAX: usize = 6;
 /// How far beyond the elapsed time one receipt may move the time that certificates are checked at (PROTOCOL §6).

@@ -38,6 +38,7 @@ pub use owner::Owner;
 
 use crate::identity::Identity;
 use crate::intake_item::Taken;
+use crate::limits;
 
 /// What the uplink needs of a stream.
 pub struct Run {
@@ -198,6 +199,8 @@ pub fn run<D: database::Disk>(
     let timer = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(QueueFailed::Timer)?;
     let Channels { mut taken, mut questions, live, status } = channels;
     let clock = setup.clock.clone();
+    std::fs::create_dir_all(folder).map_err(database::DiskRefused::Io)?;
+    keep_ballast(&disk, folder);
     let mut owner = Owner::open(disk, folder, setup, live, status)?;
     let mut are_sources_open = true;
     loop {
@@ -230,6 +233,23 @@ pub fn run<D: database::Disk>(
                 return owner.close(clock.captured());
             }
         }
+    }
+}
+
+/// A full disk would keep the databases from being opened at all. So a file is kept that can be given up then.
+fn keep_ballast<D: database::Disk>(disk: &D, folder: &std::path::Path) {
+    let ballast = folder.join("ballast");
+    let has_room = disk.free_bytes(folder).is_ok_and(|free| free >= limits::DISK_FREE_BYTES_MIN);
+    let kept = if has_room && !ballast.exists() {
+        runtime::files::write_atomically(&ballast, &vec![0; limits::BALLAST_BYTES], 0o600)
+    } else if !has_room && ballast.exists() {
+        tracing::warn!("the disk is nearly full; the queue's ballast is given up");
+        std::fs::remove_file(&ballast)
+    } else {
+        Ok(())
+    };
+    if let Err(error) = kept {
+        tracing::warn!(%error, "the queue's ballast cannot be kept");
     }
 }
 

@@ -12,7 +12,7 @@ use shared::time::Timestamp;
 use shared::wire::{BindingInForce, Entry, LossCause, LossExtent};
 
 use super::Question;
-use super::model::{HUB, Hub, Server};
+use super::model::{HUB, Hub, Server, copy_folder};
 
 #[derive(Debug, Clone, Copy)]
 enum Op {
@@ -241,4 +241,19 @@ fn a_forged_receipt_releases_nothing() {
     receipt.mac[0] ^= 1;
     assert!(hub.ask(|reply| Question::Receipt(receipt, reply)).is_none());
     assert_eq!(hub.status.borrow().pending_records, 1);
+}
+
+#[test]
+fn a_thinning_cut_short_loses_nothing() {
+    let (mut hub, mut server) = Hub::new();
+    hub.take(true);
+    hub.sync();
+    let at = |name: &str| hub.folder.path().join(name);
+    // Between the two renames: the old folder is out of the way and the thin one has not taken its place.
+    copy_folder(&at("gen-1"), &at("gen-1.thin"));
+    std::fs::rename(at("gen-1"), at("gen-1.old")).unwrap();
+    hub.crash();
+    hub.drain(&mut server);
+    assert_eq!(server.seen, [1]);
+    assert!(!hub.folder.path().join("gen-1.old").exists());
 }

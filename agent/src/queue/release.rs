@@ -144,8 +144,12 @@ impl<D: Disk> Shelf<D> {
             to.sync()?;
         }
         let before = self.pending_of(generation);
-        std::fs::remove_dir_all(&folder)?;
+        // At every moment one of the two is whole and tells by its name that it is; the start picks it.
+        let old_folder = folder.with_extension("old");
+        std::fs::rename(&folder, &old_folder)?;
         std::fs::rename(&thin_folder, &folder)?;
+        runtime::files::sync_dir(&self.folder)?;
+        std::fs::remove_dir_all(&old_folder)?;
         thinner.bytes = folder_bytes(&folder).unwrap_or(0);
         let after = self.pending_of(&thinner);
         let given_up = generation.row.observations.saturating_sub(thinner.row.observations);
@@ -158,6 +162,20 @@ impl<D: Disk> Shelf<D> {
             Gone { stream: gone.stream, ranges: sets::minus(&gone.ranges, &left) }
         });
         Ok(removed.filter(|gone| !gone.ranges.is_empty()).collect())
+    }
+
+    /// A thinning that a crash cut short: either the old folder or the thin one has taken the place, or the thin one
+    /// is whole and has to.
+    pub(super) fn finish_thinning(&self, number: u32) -> Result<(), DiskRefused> {
+        let folder = generation_folder(&self.folder, number);
+        let (old, thin) = (folder.with_extension("old"), folder.with_extension("thin"));
+        if old.exists() && !folder.exists() {
+            std::fs::rename(&thin, &folder)?;
+        }
+        for rest in [old, thin].iter().filter(|rest| rest.exists()) {
+            std::fs::remove_dir_all(rest)?;
+        }
+        Ok(())
     }
 
     /// What the capacity policy needs to know.
@@ -216,6 +234,8 @@ impl<D: Disk> Shelf<D> {
             .filter(|summary| self.generations.get(&summary.number).is_some_and(|found| is_old(found.row.ended, at)))
             .map(|summary| summary.number)
             .collect();
+        // What is removed as released must be known as released after a crash.
+        self.save_ledger()?;
         let mut gone = Vec::new();
         for number in old {
             gone.extend(self.remove_generation(number)?);

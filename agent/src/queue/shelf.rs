@@ -149,13 +149,12 @@ impl<D: Disk> Shelf<D> {
         let mut numbers = BTreeSet::new();
         for entry in std::fs::read_dir(&self.folder)? {
             let name = entry?.file_name();
-            let Some(name) = name.to_str().and_then(|name| name.strip_prefix("gen-")) else { continue };
-            if name.ends_with(".thin") {
-                // A thinning that did not finish; the original is whole.
-                std::fs::remove_dir_all(self.folder.join(format!("gen-{name}")))?;
-            } else if let Ok(number) = name.parse::<u32>() {
-                numbers.insert(number);
-            }
+            let Some(number) = name.to_str().and_then(|name| name.strip_prefix("gen-")) else { continue };
+            let number = number.strip_suffix(".old").or(number.strip_suffix(".thin")).unwrap_or(number);
+            numbers.extend(number.parse::<u32>().ok());
+        }
+        for number in &numbers {
+            self.finish_thinning(*number)?;
         }
         for number in numbers {
             self.next_number = self.next_number.max(number.saturating_add(1));

@@ -6,6 +6,7 @@
 //! settings ◀──HTTPS── when told "settings waiting", and at each connection
 //! ```
 
+pub mod back_off;
 pub mod mqtt;
 pub mod session;
 pub mod settings;

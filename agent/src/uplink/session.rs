@@ -7,14 +7,14 @@
 //! Live records go first; backlog fills in behind, asked for one stretch at a time. A batch without a receipt is given
 //! back to the queue, which lends its records again.
 
-use std::collections::{BTreeSet, VecDeque};
-use std::time::Duration;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use shared::id::{HubId, StreamId};
 use shared::sequence::Ranges;
 use shared::time::Tick;
 use shared::wire::{RECORDS_MAX, UpMessage, WireBatch, to_bytes};
 
+use super::back_off::BackOff;
 use crate::limits;
 use crate::queue::{Lent, Obeyed, sets};
 
@@ -105,13 +105,16 @@ pub struct Session {
     flight: VecDeque<Flight>,
     live: VecDeque<Lent>,
     known: BTreeSet<StreamId>,
+    /// Streams whose opening was sent in the last minute, and when first.
+    introduced: BTreeMap<StreamId, Tick>,
+    /// No backlog before then: the server takes few openings a minute.
+    backlog_not_before: Option<Tick>,
     is_backlog_waiting: bool,
     is_backlog_asked: bool,
     /// Since when something is in flight without any receipt.
     unanswered_since: Option<Tick>,
     last_receipt: Option<Tick>,
-    attempts: u32,
-    jitter: u64,
+    back_off: BackOff,
     counts: Counts,
     commands: VecDeque<Command>,
 }
@@ -126,12 +129,13 @@ impl Session {
             flight: VecDeque::new(),
             live: VecDeque::new(),
             known: BTreeSet::new(),
+            introduced: BTreeMap::new(),
+            backlog_not_before: None,
             is_backlog_waiting: false,
             is_backlog_asked: false,
             unanswered_since: None,
             last_receipt: None,
-            attempts: 0,
-            jitter: seed | 1,
+            back_off: BackOff::new(seed),
             counts: Counts::default(),
             commands: VecDeque::new(),
         }
@@ -174,7 +178,7 @@ impl Session {
             }
             Input::Backlog(Some(lent)) => {
                 self.is_backlog_asked = false;
-                if self.state == State::Up {
+                if self.state == State::Up && self.may_introduce(lent.run.stream, now) {
                     self.publish(&lent, true, now);
                 } else {
                     self.give_back(&lent);
@@ -239,7 +243,9 @@ impl Session {
                     self.unanswered_since.map(|since| (since.after(limits::STALLED_AFTER), "nothing is answered"));
                 let oldest = self.flight.iter().map(|flight| flight.sent).min();
                 let unanswered = oldest.map(|sent| (sent.after(limits::UNANSWERED_AFTER), "a batch is unanswered"));
-                stalled.into_iter().chain(unanswered).min_by_key(|(tick, _)| *tick)
+                let held = self.backlog_not_before.filter(|_| self.is_backlog_waiting && !self.is_backlog_asked);
+                let held = held.map(|due| (due, "the server takes another opening"));
+                stalled.into_iter().chain(unanswered).chain(held).min_by_key(|(tick, _)| *tick)
             }
         }
     }
@@ -256,7 +262,7 @@ impl Session {
         let receipt = &obeyed.receipt;
         self.counts.receipts = self.counts.receipts.saturating_add(1);
         self.last_receipt = Some(now);
-        self.attempts = 0;
+        self.back_off.reset();
         if obeyed.is_new_store {
             self.known.clear();
             self.is_backlog_waiting = true;
@@ -283,22 +289,10 @@ impl Session {
         self.is_backlog_waiting = false;
         self.is_backlog_asked = false;
         self.unanswered_since = None;
-        self.state = State::Down { until: now.after(self.back_off()) };
+        self.state = State::Down { until: now.after(self.back_off.next_wait()) };
         if was_up {
             self.commands.push_back(Command::TellQueue(false));
         }
-    }
-
-    /// Full jitter: anything up to the doubled wait, so a thousand hubs do not come back in step.
-    fn back_off(&mut self) -> Duration {
-        let doubled = limits::BACK_OFF_FIRST.saturating_mul(2_u32.saturating_pow(self.attempts.min(16)));
-        self.attempts = self.attempts.saturating_add(1);
-        let most = u64::try_from(doubled.min(limits::BACK_OFF_MAX).as_millis()).unwrap_or(u64::MAX);
-        // xorshift64 (Marsaglia 2003): spreads, hides nothing.
-        self.jitter ^= self.jitter << 13;
-        self.jitter ^= self.jitter >> 7;
-        self.jitter ^= self.jitter << 17;
-        Duration::from_millis(self.jitter.checked_rem(most.saturating_add(1)).unwrap_or(0))
     }
 
     fn give_back(&mut self, lent: &Lent) {
@@ -320,18 +314,37 @@ impl Session {
 
     /// Fills the room in flight: live first, then backlog.
     fn pump(&mut self, now: Tick) {
+        self.backlog_not_before = self.backlog_not_before.filter(|due| *due > now);
         while self.state == State::Up && self.flight.len() < limits::FLIGHT_MAX {
             if let Some(lent) = self.next_live() {
                 self.publish(&lent, false, now);
                 continue;
             }
             let backlog = self.flight.iter().filter(|flight| flight.is_backlog).count();
-            if self.is_backlog_waiting && !self.is_backlog_asked && backlog < limits::BACKLOG_FLIGHT_MAX {
+            if self.backlog_not_before.is_none()
+                && self.is_backlog_waiting
+                && !self.is_backlog_asked
+                && backlog < limits::BACKLOG_FLIGHT_MAX
+            {
                 self.is_backlog_asked = true;
                 self.commands.push_back(Command::AskBacklog);
             }
             return;
         }
+    }
+
+    /// Whether the backlog of a stream may go now: the server takes few openings of one hub a minute, and the living
+    /// stream's must not wait behind those of a crash loop.
+    fn may_introduce(&mut self, stream: StreamId, now: Tick) -> bool {
+        self.introduced.retain(|_, first| now.since(*first) < limits::OPENINGS_WITHIN);
+        if self.known.contains(&stream)
+            || self.introduced.contains_key(&stream)
+            || self.introduced.len() < limits::OPENINGS_MAX
+        {
+            return true;
+        }
+        self.backlog_not_before = self.introduced.values().min().map(|first| first.after(limits::OPENINGS_WITHIN));
+        false
     }
 
     /// Waiting live records of one stream, as many as one batch holds.
@@ -356,6 +369,9 @@ impl Session {
     fn publish(&mut self, lent: &Lent, is_backlog: bool, now: Tick) {
         let run = &lent.run;
         let opening = (!self.known.contains(&run.stream)).then(|| run.opening.clone());
+        if opening.is_some() {
+            self.introduced.entry(run.stream).or_insert(now);
+        }
         let sent = run.batch.as_ref().map(|key| (now, key));
         let message = WireBatch::new(self.hub, run.stream, sent, opening, &lent.records)
             .and_then(|batch| to_bytes(&UpMessage::BatchV1(batch)));

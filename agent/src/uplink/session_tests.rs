@@ -198,3 +198,34 @@ fn a_client_without_room_is_rebuilt() {
     session.handle(Input::Refused, at(22));
     assert!(commands(&mut session).is_empty());
 }
+
+#[test]
+fn openings_are_paced_and_the_living_stream_does_not_wait() {
+    let mut session = up();
+    session.handle(Input::BacklogWaiting, at(1_000));
+    let mut introduced = 0;
+    for stream in 10..40 {
+        if !commands(&mut session).contains(&Command::AskBacklog) {
+            break;
+        }
+        session.handle(Input::Backlog(Some(lent(stream, 1..=1))), at(1_000));
+        let sent = commands(&mut session);
+        introduced += sent.iter().filter(|command| matches!(command, Command::Publish(_))).count();
+        session.handle(receipt(stream, 1, false), at(1_000));
+        if sent.iter().any(|command| matches!(command, Command::GiveBack(..))) {
+            break;
+        }
+        session.handle(Input::BacklogWaiting, at(1_000));
+        if sent.contains(&Command::AskBacklog) {
+            session.commands.push_back(Command::AskBacklog);
+        }
+    }
+    assert_eq!(introduced, limits::OPENINGS_MAX);
+    let _ = commands(&mut session);
+    assert_eq!(session.next_deadline().unwrap().0, at(61_000));
+    session.handle(Input::Live(lent(2, 1..=1)), at(2_000));
+    assert_eq!(batches(&mut session).len(), 1);
+    session.handle(receipt(2, 1, false), at(2_001));
+    session.handle_deadline(at(61_000));
+    assert_eq!(commands(&mut session), [Command::AskBacklog]);
+}
