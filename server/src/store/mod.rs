@@ -1,6 +1,7 @@
 //! The store: every method is one whole transaction. What a person causes takes a [`Permit`] and leaves its audit
 //! entry in the hash chain, in the same transaction. One folder per engine; callers see [`Store`] alone.
 
+pub mod backup;
 mod model;
 pub mod owner;
 pub mod sqlite;
@@ -220,9 +221,16 @@ pub trait Store: Send {
     /// # Errors
     /// The store's.
     fn refused(&mut self, actor: &Actor, action: Action, now: Timestamp) -> Result<(), StoreError>;
-    /// Writes a consistent copy of the whole store to a new file, in the clear: the caller seals and removes it.
+    /// Writes a consistent copy of the whole store to a file that only the recipient can open. It holds no key of
+    /// the server: to read identities in a restored store, its master key is needed too.
     ///
     /// # Errors
     /// The store's.
-    fn backup(&mut self, permit: &Permit, path: &std::path::Path, now: Timestamp) -> Result<(), StoreError>;
+    fn backup(
+        &mut self,
+        permit: &Permit,
+        to: &std::path::Path,
+        recipient: &backup::Recipient,
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
 }

@@ -29,6 +29,7 @@ use crate::ingest::{NewStream, OpenedBatch};
 use crate::keys::PatientVault;
 use crate::limits::{CHECKPOINT_WORTH, EVENTS_PAGE_MAX};
 use crate::provisioning::authority::Revoked;
+use crate::store::backup::{BackupError, Recipient};
 use crate::store::{
     AlertSink, AuditVerdict, Bound, Committed, Counts, EventNumber, EventsAfter, Hub, IdentityKey, NewBinding, NewHub,
     NewPatient, NewToken, NumberedEvent, Patient, Snapshot, Store, StoreError,
@@ -66,14 +67,6 @@ impl SqliteStore {
     /// The store's.
     pub fn synchronous(&self) -> Result<i64, StoreError> {
         schema::synchronous(&self.conn)
-    }
-
-    /// Writes a consistent copy of the whole store to a new file.
-    ///
-    /// # Errors
-    /// The store's.
-    pub fn copy_to(&mut self, path: &Path) -> Result<(), StoreError> {
-        copy_to(&self.conn, path)
     }
 
     /// Begins a new life after a restore: a new id, so that hubs send again what they still hold.
@@ -165,10 +158,16 @@ impl SqliteStore {
     }
 }
 
-fn copy_to(conn: &Connection, path: &Path) -> Result<(), StoreError> {
-    let path = path.to_string_lossy();
-    conn.execute("VACUUM INTO ?1", params![path.as_ref()]).map_err(failed)?;
-    Ok(())
+/// Copies the store beside itself, readable by its owner alone, seals the copy to the recipient and removes it.
+fn backup(conn: &Connection, store: StoreId, to: &Path, recipient: &Recipient) -> Result<(), StoreError> {
+    let path = conn.path().map(|path| format!("{path}.backup-{}", std::process::id()));
+    let copy = path.ok_or(StoreError::Unknown("the store's file"))?;
+    let unavailable = |error: BackupError| StoreError::Unavailable(Box::new(error));
+    runtime::files::write_atomically(Path::new(&copy), &[], 0o600).map_err(|error| unavailable(error.into()))?;
+    let copied = conn.execute("VACUUM INTO ?1", params![copy]).map(|_| ()).map_err(failed);
+    let sealed = copied.and_then(|()| super::backup::seal(Path::new(&copy), to, store, recipient).map_err(unavailable));
+    let removed = std::fs::remove_file(&copy).map_err(|error| unavailable(error.into()));
+    sealed.and(removed)
 }
 
 fn attempt<T>(
@@ -382,10 +381,10 @@ impl Store for SqliteStore {
         self.note(Some(AuditOutcome::Refused), actor, action, now)
     }
 
-    fn backup(&mut self, permit: &Permit, path: &Path, now: Timestamp) -> Result<(), StoreError> {
+    fn backup(&mut self, permit: &Permit, to: &Path, recipient: &Recipient, now: Timestamp) -> Result<(), StoreError> {
         // The look is noted first, so that the copy holds it too.
         let store = self.store;
         self.audited(permit, now, |_, _, _| Ok(((), vec![trail::named("store", store)])))?;
-        self.copy_to(path)
+        backup(&self.conn, store, to, recipient)
     }
 }
