@@ -25,8 +25,7 @@ class Feed:
                  f"Authorization: Bearer {token}"]
         self.tls.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
         self.buffer, self.n = b"", 0
-        while b"\r\n\r\n" not in self.buffer:
-            self.fill()
+        while b"\r\n\r\n" not in self.buffer: self.fill()
         head, self.buffer = self.buffer.split(b"\r\n\r\n", 1)
         if b" 101 " not in head.split(b"\r\n")[0]:
             sys.exit("refused: " + head.decode("latin-1").splitlines()[0])
@@ -35,13 +34,11 @@ class Feed:
 
     def fill(self):
         data = self.tls.recv(65536)
-        if not data:
-            raise Closed("connection ended")
+        if not data: raise Closed("connection ended")
         self.buffer += data
 
     def take(self, count):
-        while len(self.buffer) < count:
-            self.fill()
+        while len(self.buffer) < count: self.fill()
         data, self.buffer = self.buffer[:count], self.buffer[count:]
         return data
 
@@ -58,8 +55,7 @@ class Feed:
                       127: lambda: struct.unpack("!Q", self.take(8))[0]}.get(length, lambda: length)()
             data, opcode = self.take(length), first & 15
             if opcode == 9: self.send(10, data)  # a ping
-            elif opcode == 8:
-                raise Closed(data[2:].decode() or "closed without a reason")
+            elif opcode == 8: raise Closed(data[2:].decode() or "closed without a reason")
             elif opcode in (0, 1):
                 text += data
                 if first & 0x80:

@@ -5,6 +5,12 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, clippy::disallowed_methods)]
 #![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
 
+pub mod binaries;
 pub mod faulty_network;
 pub mod feed_client;
+pub mod hub;
+pub mod patients;
+pub mod process;
+pub mod server;
 pub mod simulators;
+pub mod wait;

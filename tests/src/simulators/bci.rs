@@ -26,7 +26,7 @@ pub fn second(vitals: &Vitals) -> Vec<Bytes> {
             } else {
                 (0x80 | STRENGTH_NONE, 0, SEARCHING | PROBE)
             };
-            vec![first, wave & 0x7F, (pulse >> 7) << 6 | marks, pulse & 0x7F, spo2 & 0x7F]
+            vec![first, wave & 0x7F, ((pulse >> 7) << 6) | marks, pulse & 0x7F, spo2 & 0x7F]
         })
         .collect()
 }

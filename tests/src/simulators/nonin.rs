@@ -89,7 +89,7 @@ pub fn df8(vitals: &Vitals) -> Bytes {
 }
 
 fn bcd(number: u64) -> u8 {
-    ((number / 10 % 10) << 4 | number % 10) as u8
+    (((number / 10 % 10) << 4) | (number % 10)) as u8
 }
 
 /// A spot measurement in format 13, at a made-up time of day.

@@ -1,0 +1,233 @@
+//! A `hub-agent` in a folder of its own, enrolled through the command lines.
+
+use std::fmt::Write;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use serde_json::Value;
+
+use crate::binaries::Binaries;
+use crate::process::{self, Process};
+use crate::server::Server;
+use crate::wait;
+
+/// How long it may take to answer about its status.
+const READY_WITHIN: Duration = Duration::from_secs(20);
+/// How long it may take to stop.
+const STOP_WITHIN: Duration = Duration::from_secs(25);
+
+/// A device as the agent is told of it.
+#[derive(Debug, Clone)]
+pub struct HubDevice {
+    /// Its name on the hub.
+    pub name: String,
+    /// Where its readings come from.
+    pub source: HubSource,
+}
+
+/// Where a device's readings come from.
+#[derive(Debug, Clone)]
+pub enum HubSource {
+    /// A serial port.
+    Serial {
+        /// Its name.
+        path: PathBuf,
+        /// What it speaks, as in a configuration.
+        protocol: &'static str,
+    },
+    /// A recording of values.
+    Replay {
+        /// The CSV.
+        path: PathBuf,
+        /// How much faster than life.
+        speed: f64,
+        /// These columns only; empty is all.
+        columns: Vec<&'static str>,
+        /// Whether it begins again at its end.
+        repeat: bool,
+    },
+}
+
+/// A hub, running or not.
+pub struct Hub {
+    /// Its id.
+    pub id: String,
+    folder: PathBuf,
+    binary: PathBuf,
+    process: Option<Process>,
+}
+
+impl Hub {
+    /// Makes its identity and enrols it.
+    ///
+    /// # Errors
+    /// If the agent or the server refuses.
+    pub fn enrolled(folder: PathBuf, binaries: &Binaries, server: &Server, label: &str) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(&folder)?;
+        let mut command = Command::new(&binaries.hub_agent);
+        command.args(["identity", "new", "--key"]).arg(folder.join("key.pem"));
+        command.arg("--csr").arg(folder.join("hub.csr"));
+        let id = process::output(command, "")?.trim().to_owned();
+        let hub = Self { id, folder, binary: binaries.hub_agent.clone(), process: None };
+        server.enrol(&hub.folder.join("hub.csr"), label, &hub.enrolment())?;
+        Ok(hub)
+    }
+
+    /// Its folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Its enrolment.
+    #[must_use]
+    pub fn enrolment(&self) -> PathBuf {
+        self.folder.join("enrolment.json")
+    }
+
+    /// Its configuration.
+    #[must_use]
+    pub fn config(&self) -> PathBuf {
+        self.folder.join("agent.toml")
+    }
+
+    /// Where its queue lies.
+    #[must_use]
+    pub fn state_dir(&self) -> PathBuf {
+        self.folder.join("state")
+    }
+
+    /// Makes it reach the door through another address (a faulty network's).
+    ///
+    /// # Errors
+    /// If its enrolment cannot be written.
+    pub fn reach_door_at(&self, address: SocketAddr) -> anyhow::Result<()> {
+        let file = self.enrolment();
+        let mut enrolment: Value = serde_json::from_str(&std::fs::read_to_string(&file)?)?;
+        enrolment["mqtt_address"] = address.to_string().into();
+        std::fs::write(file, enrolment.to_string())?;
+        Ok(())
+    }
+
+    /// Writes its configuration.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn configure(&self, devices: &[HubDevice]) -> anyhow::Result<()> {
+        let path = |name: &str| self.folder.join(name).display().to_string();
+        let mut text = format!(
+            "state_dir = {:?}\nruntime_dir = {:?}\nidentity_key = {:?}\nenrolment = {:?}\n",
+            path("state"),
+            path("run"),
+            path("key.pem"),
+            path("enrolment.json"),
+        );
+        for device in devices {
+            write!(text, "\n[[device]]\nname = {:?}\n", device.name)?;
+            match &device.source {
+                HubSource::Serial { path, protocol } => {
+                    write!(text, "source = \"serial\"\npath = {path:?}\nprotocol = \"{protocol}\"\n")?;
+                }
+                HubSource::Replay { path, speed, columns, repeat } => {
+                    write!(text, "source = \"replay\"\npath = {path:?}\nspeed = {speed:?}\nloop = {repeat}\n")?;
+                    if !columns.is_empty() {
+                        writeln!(text, "columns = {columns:?}")?;
+                    }
+                }
+            }
+        }
+        std::fs::write(self.config(), text)?;
+        Ok(())
+    }
+
+    /// Starts it and waits until it answers about its status.
+    ///
+    /// # Errors
+    /// If it ends or does not answer.
+    pub fn start(&mut self) -> anyhow::Result<()> {
+        self.start_with(Command::new(&self.binary))
+    }
+
+    /// Starts it by a command to which its own arguments are added (`strace … hub-agent`).
+    ///
+    /// # Errors
+    /// As [`Hub::start`].
+    pub fn start_with(&mut self, mut command: Command) -> anyhow::Result<()> {
+        command.arg("run").arg("--config").arg(self.config());
+        self.process = Some(Process::start(command, &self.folder.join("agent.log"))?);
+        wait::until("the agent's status", READY_WITHIN, || {
+            let ended = self.process.as_mut().and_then(Process::ended);
+            ended.map(Err).or_else(|| self.status().ok().map(Ok))
+        })?
+        .map(drop)
+        .map_err(|code| anyhow::anyhow!("the agent ended with {code}; it said:\n{}", self.said()))
+    }
+
+    /// What it says of itself.
+    ///
+    /// # Errors
+    /// If it does not answer.
+    pub fn status(&self) -> anyhow::Result<Value> {
+        let mut command = Command::new(&self.binary);
+        command.args(["status", "--json", "--config"]).arg(self.config());
+        process::json(&process::output(command, "")?)
+    }
+
+    /// A number of its status.
+    ///
+    /// # Errors
+    /// If it does not answer.
+    pub fn count(&self, key: &str) -> anyhow::Result<u64> {
+        let status = self.status()?;
+        status.get(key).and_then(Value::as_u64).with_context(|| format!("no `{key}` in {status}"))
+    }
+
+    /// Waits until nothing awaits a receipt, and returns the status then.
+    ///
+    /// # Errors
+    /// If it is not drained in time.
+    pub fn drained(&self, within: Duration) -> anyhow::Result<Value> {
+        wait::until("the agent's queue to drain", within, || {
+            let status = self.status().ok()?;
+            let count = |key: &str| status.get(key).and_then(Value::as_u64);
+            let is_drained = count("pending_records") == Some(0)
+                && count("unaccepted_observations") == Some(0)
+                && count("accepted_observations") == count("receipted_observations");
+            is_drained.then_some(status)
+        })
+    }
+
+    /// What it said so far.
+    #[must_use]
+    pub fn said(&self) -> String {
+        std::fs::read_to_string(self.folder.join("agent.log")).unwrap_or_default()
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn id_of_process(&self) -> Option<u32> {
+        self.process.as_ref().map(Process::id)
+    }
+
+    /// Kills it (-9).
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn kill(&mut self) -> anyhow::Result<()> {
+        self.process.take().map_or(Ok(()), Process::kill)
+    }
+
+    /// Stops it in order.
+    ///
+    /// # Errors
+    /// If it does not stop, or not with code 0 (75: it could not drain).
+    pub fn stop(&mut self) -> anyhow::Result<()> {
+        match self.process.take().map(|process| process.stop(STOP_WITHIN)).transpose()? {
+            None | Some(0) => Ok(()),
+            Some(code) => bail!("the agent stopped with {code}; it said:\n{}", self.said()),
+        }
+    }
+}
