@@ -265,4 +265,4 @@ async fn attend(shared: &Shared, socket: TcpStream, of_address: Arc<Semaphore>, 
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
