@@ -6,19 +6,9 @@ use arc_swap::ArcSwap;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::server::{NoServerSessionStorage, VerifierBuilderError, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig};
-use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
-/// What a door shows of itself, and whom it believes. Holds a private key: no `Debug`.
-pub struct TlsMaterial {
-    /// The server's certificate, then its issuers.
-    pub certificate_chain: Vec<CertificateDer<'static>>,
-    /// Its private key.
-    pub key: PrivateKeyDer<'static>,
-    /// The authorities whose certificates hubs show.
-    pub client_roots: Vec<CertificateDer<'static>>,
-    /// The authorities' revocation list. A certificate whose issuer has none here is refused.
-    pub crl: CertificateRevocationListDer<'static>,
-}
+pub use crate::provisioning::authority::TlsMaterial;
 
 /// TLS material that does not fit together.
 #[derive(Debug, thiserror::Error)]
@@ -84,7 +74,7 @@ fn hubs(material: &TlsMaterial) -> Result<ServerConfig, TlsMisuse> {
     // Not enforcing the list's own expiry: a late renewal must not shut every home out. The store's word on each
     // certificate is asked at every connection as well.
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider())
-        .with_crls([material.crl.clone()])
+        .with_crls(material.crl.iter().cloned())
         .only_check_end_entity_revocation()
         .build()?;
     let builder = ServerConfig::builder_with_provider(provider()).with_protocol_versions(&[&rustls::version::TLS13])?;

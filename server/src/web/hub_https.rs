@@ -74,3 +74,78 @@ async fn settings(State(served): State<Served>) -> Result<impl IntoResponse, Pro
     let bytes = found.ok_or(Problem::NO_SETTINGS)?;
     Ok(([(header::CONTENT_TYPE, "application/octet-stream"), (header::CACHE_CONTROL, "no-store")], bytes))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::tests::authority::Authority;
+    use crate::broker::{Tls, identity::Identity};
+    use crate::web::serve::Listener;
+    use rustls::version::TLS13;
+    use std::net::SocketAddr;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio::task::JoinSet;
+    use tokio_rustls::TlsConnector;
+
+    const HUB: HubId = HubId::from_bytes([1; 16]);
+    const STRANGER: HubId = HubId::from_bytes([2; 16]);
+
+    struct Store;
+
+    impl Admission for Store {
+        fn admits<'a>(&'a self, identity: &'a Identity) -> BoxFuture<'a, Result<bool, Unanswered>> {
+            Box::pin(async { Ok(identity.hub != STRANGER) })
+        }
+
+        fn connected(&self, _: HubId, _: bool) -> BoxFuture<'_, ()> {
+            Box::pin(async {})
+        }
+    }
+
+    impl SettingsSource for Store {
+        fn signed_settings(&self, hub: HubId) -> BoxFuture<'_, Result<Option<Vec<u8>>, Unanswered>> {
+            Box::pin(async move { Ok((hub == HUB).then(|| b"settings of the first".to_vec())) })
+        }
+    }
+
+    async fn ask(address: SocketAddr, authority: &Authority, hub: Option<HubId>, path: &str) -> Option<String> {
+        let config = authority.client(hub.map(|hub| authority.hub(hub, 7)), &TLS13);
+        let socket = TcpStream::connect(address).await.unwrap();
+        let mut stream = TlsConnector::from(config).connect("localhost".try_into().unwrap(), socket).await.ok()?;
+        let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.ok()?;
+        (!answer.is_empty()).then_some(answer)
+    }
+
+    #[tokio::test]
+    async fn each_hub_gets_its_own_settings_and_nothing_else() {
+        let authority = Authority::new();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let metrics = Arc::new(Metrics::new());
+        let listener = Listener {
+            name: "hub_https",
+            listener,
+            tls: Some(Tls::for_hubs(&authority.material(&[9])).unwrap()),
+            site: site(Arc::new(Store), Arc::new(Store), metrics.clone()),
+            connection_max: Some(super::super::limits::CONNECTION_MAX),
+            stop: tokio_util::sync::CancellationToken::new(),
+        };
+        let mut owner = JoinSet::new();
+        owner.spawn(listener.run());
+        let path = "/hub/v1/settings";
+        let answer = ask(address, &authority, Some(HUB), path).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("settings of the first"), "{answer}");
+        assert!(answer.contains("content-type: application/octet-stream"), "{answer}");
+        let other = ask(address, &authority, Some(HubId::from_bytes([3; 16])), path).await.unwrap();
+        assert!(other.starts_with("HTTP/1.1 404") && other.contains("enrol the hub"), "{other}");
+        let elsewhere = ask(address, &authority, Some(HUB), "/v1/feed").await.unwrap();
+        assert!(elsewhere.starts_with("HTTP/1.1 404") && elsewhere.contains("remedy"), "{elsewhere}");
+        assert_eq!(ask(address, &authority, Some(STRANGER), path).await, None);
+        assert_eq!(metrics.refusals("not_admitted"), 1);
+        assert_eq!(ask(address, &authority, None, path).await, None);
+    }
+}

@@ -73,7 +73,7 @@ impl Authority {
         let crl = list.signed_by(&self.issuer).unwrap().der().clone();
         let server = self.server();
         let certificate_chain = vec![server.certificate];
-        TlsMaterial { certificate_chain, key: server.key, client_roots: vec![self.root.clone()], crl }
+        TlsMaterial { certificate_chain, key: server.key, client_roots: vec![self.root.clone()], crl: vec![crl] }
     }
 
     /// What a client of the server uses.
