@@ -5,6 +5,7 @@ use shared::id::HubId;
 
 use super::identity::Identity;
 use crate::ingest::Arrived;
+use crate::store::owner::StoreHandle;
 
 /// A hub's message, as it came.
 #[derive(Clone, PartialEq, Eq)]
@@ -61,4 +62,25 @@ pub trait Admission: Send + Sync + 'static {
     fn admits<'a>(&'a self, identity: &'a Identity) -> BoxFuture<'a, Result<bool, Unanswered>>;
     /// The hub came (`true`) or went.
     fn connected(&self, hub: HubId, connected: bool) -> BoxFuture<'_, ()>;
+}
+
+impl Admission for StoreHandle {
+    fn admits<'a>(&'a self, identity: &'a Identity) -> BoxFuture<'a, Result<bool, Unanswered>> {
+        let (hub, serial) = (identity.hub, identity.serial.clone());
+        Box::pin(async move {
+            let answer = self.ask(move |store, _, _| store.hub_admitted(hub, &serial)).await.map_err(|_| Unanswered)?;
+            answer.map_err(|error| {
+                tracing::error!(%error, "the store could not say whether a hub may come in; it tries again by itself");
+                Unanswered
+            })
+        })
+    }
+
+    fn connected(&self, hub: HubId, connected: bool) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            if self.hub_connected(hub, connected).await.is_err() {
+                tracing::debug!("the store is closed: a hub's coming or going is not noted while the server stops");
+            }
+        })
+    }
 }

@@ -29,7 +29,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-pub use ports::FeedStore;
+pub use ports::{FeedStore, WatchedStore};
 
 use crate::access::{Action, Permit, permit};
 use crate::store::{EventNumber, LiveValue, NumberedEvent, StoreError};

@@ -4,11 +4,19 @@ use futures_util::future::BoxFuture;
 
 use super::error::Problem;
 use super::limits::READY_MAX;
+use crate::store::owner::StoreHandle;
 
 /// Whether the server does its work.
 pub trait Readiness: Send + Sync + 'static {
     /// The store answers and the door listens.
     fn ready(&self) -> BoxFuture<'_, bool>;
+}
+
+/// The store's owner answers. The door listens before this is served, and if its owner ends, so does the process.
+impl Readiness for StoreHandle {
+    fn ready(&self) -> BoxFuture<'_, bool> {
+        Box::pin(async { self.ask(|_, _, _| ()).await.is_ok() })
+    }
 }
 
 pub(super) async fn alive() -> &'static str {
