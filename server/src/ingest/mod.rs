@@ -1,5 +1,21 @@
-//! From a hub's bytes to a batch the store can take. `open` is the I/O-free part, `accept` decides lanes and
-//! ages, `quarantine` keeps what does not open.
+//! From a hub's bytes to a batch the store can take, and back to the hub with a receipt. [`open`] is the I/O-free
+//! part, [`Ingest`] finds keys and has batches committed, [`receipts`] says what is committed.
+
+pub mod counters;
+pub mod limits;
+pub mod open;
+mod ports;
+pub mod rate;
+pub mod receipts;
+mod sealing_keys;
+mod streams;
+mod take;
+pub mod transit;
+
+pub use ports::{Down, TakeFailed, Takes};
+pub use sealing_keys::SealingKeys;
+pub use streams::{StreamKey, StreamState, Streams};
+pub use take::{Ingest, IngestRefused};
 
 use shared::id::{HubId, StreamId};
 use shared::sequence::Sequence;
@@ -61,3 +77,4 @@ pub struct OpenedRecord {
     /// The record as it came (postcard of the sealed record), kept if it goes to quarantine.
     pub raw: Vec<u8>,
 }
+

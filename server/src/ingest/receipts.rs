@@ -1,0 +1,220 @@
+//! What is committed is said to the hubs: at once after a quiet time, then at most every 200 ms for each stream.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use runtime::clock::Clock;
+use shared::id::StoreId;
+use shared::sequence::{Range, Ranges};
+use shared::time::{Tick, Timestamp};
+use shared::wire::{DownMessage, Quarantined, RANGES_MAX, Receipt, SignedReceipt, to_bytes};
+use tokio::sync::mpsc;
+
+use super::counters::Counters;
+use super::limits::{OUTCOMES_MAX, QUARANTINED_WAITING_MAX, RECEIPT_PAUSE, RECEIPTS_MAX};
+use super::ports::Down;
+use super::streams::{StreamKey, Streams};
+use crate::store::BatchOutcome;
+
+/// What is to be said about a stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Said {
+    /// Which stream.
+    pub key: StreamKey,
+    /// Whether the store holds its opening.
+    pub known: bool,
+    /// Everything stored of it, at most `RANGES_MAX` ranges.
+    pub stored: Ranges,
+    /// What went to quarantine since the last time, at most `RANGES_MAX` ranges.
+    pub quarantined: Vec<Quarantined>,
+}
+
+/// Gathers outcomes by stream and says when each is due. Pure.
+#[derive(Debug, Default)]
+pub struct Coalescer {
+    streams: HashMap<StreamKey, Paced>,
+    // Each stream once, at its `at`.
+    due: BTreeSet<(Tick, StreamKey)>,
+}
+
+#[derive(Debug)]
+struct Paced {
+    at: Tick,
+    waiting: Option<Said>,
+}
+
+impl Coalescer {
+    /// Whether no further stream fits: then let time pass before the next outcome.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.streams.len() >= RECEIPTS_MAX
+    }
+
+    /// Takes a committed outcome, newer than those before. Returns how many quarantined ranges did not fit.
+    pub fn take(&mut self, outcome: BatchOutcome, now: Tick) -> usize {
+        let key = (outcome.hub, outcome.stream);
+        let due = &mut self.due;
+        let paced = self.streams.entry(key).or_insert_with(|| {
+            due.insert((now, key));
+            Paced { at: now, waiting: None }
+        });
+        let empty = || Said { key, known: false, stored: Ranges::new(), quarantined: Vec::new() };
+        let said = paced.waiting.get_or_insert_with(empty);
+        said.known |= outcome.known;
+        // The newest list of what is stored replaces the older one.
+        said.stored = outcome.stored.iter().take(RANGES_MAX).collect();
+        said.quarantined.extend(outcome.quarantined);
+        said.quarantined = joined(std::mem::take(&mut said.quarantined));
+        let over = said.quarantined.len().saturating_sub(QUARANTINED_WAITING_MAX);
+        said.quarantined.truncate(QUARANTINED_WAITING_MAX);
+        over
+    }
+
+    /// What is due. More of the same streams is said after [`RECEIPT_PAUSE`].
+    pub fn due(&mut self, now: Tick) -> Vec<Said> {
+        let mut leaving = Vec::new();
+        while let Some((_, key)) = self.due.first().copied().filter(|(at, _)| *at <= now) {
+            self.due.pop_first();
+            let Some(paced) = self.streams.get_mut(&key) else { continue };
+            let Some(mut said) = paced.waiting.take() else {
+                self.streams.remove(&key);
+                continue;
+            };
+            if said.quarantined.len() > RANGES_MAX {
+                let rest = said.quarantined.split_off(RANGES_MAX);
+                paced.waiting = Some(Said { quarantined: rest, stored: said.stored.clone(), ..said });
+            }
+            paced.at = now.after(RECEIPT_PAUSE);
+            self.due.insert((paced.at, key));
+            leaving.push(said);
+        }
+        leaving
+    }
+
+    /// When something is due next.
+    #[must_use]
+    pub fn next(&self) -> Option<Tick> {
+        self.due.first().map(|(at, _)| *at)
+    }
+}
+
+/// Sorts, and joins what touches and has the same reason.
+fn joined(mut list: Vec<Quarantined>) -> Vec<Quarantined> {
+    list.sort_unstable_by_key(|entry| (entry.range.first(), entry.reason, entry.range.last()));
+    let mut joined: Vec<Quarantined> = Vec::with_capacity(list.len());
+    for entry in list {
+        if let Some(last) = joined.last_mut().filter(|last| last.reason == entry.reason)
+            && entry.range.first().get() <= last.range.last().get().saturating_add(1)
+            && let Ok(range) = Range::new(last.range.first(), last.range.last().max(entry.range.last()))
+        {
+            last.range = range;
+        } else {
+            joined.push(entry);
+        }
+    }
+    joined
+}
+
+/// What the receipts' owner holds.
+pub struct Receipts {
+    outcomes: mpsc::Receiver<BatchOutcome>,
+    streams: Arc<Streams>,
+    down: Down,
+    clock: Clock,
+    counters: Arc<Counters>,
+    store: StoreId,
+    number: u64,
+    coalescer: Coalescer,
+}
+
+impl Receipts {
+    /// Makes the owner and the way to it. `started` is the engine's time now: it only grows within a life of the
+    /// store, and so do the numbers, which have a thousand places for each of its milliseconds.
+    #[must_use]
+    pub fn new(
+        streams: Arc<Streams>,
+        down: Down,
+        clock: Clock,
+        counters: Arc<Counters>,
+        store: StoreId,
+        started: Timestamp,
+    ) -> (Self, mpsc::Sender<BatchOutcome>) {
+        let (sender, outcomes) = mpsc::channel(OUTCOMES_MAX);
+        let number = u64::try_from(started.as_millis()).unwrap_or(0).saturating_mul(1_000);
+        let coalescer = Coalescer::default();
+        (Self { outcomes, streams, down, clock, counters, store, number, coalescer }, sender)
+    }
+
+    /// Runs until nobody can bring outcomes any more, says what still waits, and ends; or until the door is gone.
+    pub async fn run(mut self) {
+        loop {
+            let next = self.coalescer.next();
+            let wait = next.map(|at| at.since(self.clock.tick()));
+            let outcome = tokio::select! {
+                outcome = self.outcomes.recv(), if !self.coalescer.is_full() => Some(outcome),
+                () = tokio::time::sleep(wait.unwrap_or_default()), if wait.is_some() => None,
+            };
+            match outcome {
+                Some(Some(outcome)) => {
+                    let over = self.coalescer.take(outcome, self.clock.tick());
+                    self.counters.receipts_cut.add(u64::try_from(over).unwrap_or(u64::MAX));
+                }
+                Some(None) => break,
+                None => {}
+            }
+            if !self.say(self.clock.tick()).await {
+                return;
+            }
+        }
+        // The end: every pause is cut short.
+        let mut now = self.clock.tick();
+        while let Some(at) = self.coalescer.next() {
+            now = now.max(at);
+            if !self.say(now).await {
+                return;
+            }
+        }
+    }
+
+    /// Sends what is due; `false` if the door is gone.
+    async fn say(&mut self, now: Tick) -> bool {
+        for said in self.coalescer.due(now) {
+            let hub = said.key.0;
+            let Some(message) = self.written(said) else { continue };
+            if self.down.send((hub, message)).await.is_err() {
+                return false;
+            }
+            self.counters.receipts.add(1);
+        }
+        true
+    }
+
+    fn written(&mut self, said: Said) -> Option<Vec<u8>> {
+        let (hub, stream) = said.key;
+        // The store is not asked: it may wait for this very task. A stream that is not held was forgotten within
+        // moments, or cannot be opened at all; then its hub sends again.
+        let Some(state) = self.streams.get(said.key) else {
+            self.counters.receipts_without_key.add(1);
+            return None;
+        };
+        self.number = self.number.saturating_add(1);
+        let receipt = Receipt {
+            store: self.store,
+            number: self.number,
+            hub,
+            stream,
+            known: said.known,
+            stored: said.stored,
+            quarantined: said.quarantined,
+            // Nothing verifies backups or keeps replicas yet, so nothing may be called safe.
+            safe: 0,
+            server_time: self.clock.wall(),
+        };
+        let signed = SignedReceipt::new(&receipt, &state.keys.receipt);
+        let written = signed.and_then(|signed| to_bytes(&DownMessage::ReceiptV1(signed)));
+        if let Err(error) = &written {
+            tracing::error!(%hub, %stream, %error, "a receipt could not be written; its hub sends again");
+        }
+        written.ok()
+    }
+}
