@@ -77,4 +77,3 @@ pub struct OpenedRecord {
     /// The record as it came (postcard of the sealed record), kept if it goes to quarantine.
     pub raw: Vec<u8>,
 }
-
