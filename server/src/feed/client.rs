@@ -41,13 +41,13 @@ impl Closed {
         match self {
             Self::ByClient => "closed by client",
             Self::TooSlow => "too slow",
-            Self::Silent => "silent",
+            Self::Silent => "no pong",
             Self::Misuse => "message not understood",
             Self::TokenExpired => "token expired",
             Self::TokenRevoked => "token revoked",
             Self::NotAllowed => "not allowed",
             Self::StoreUnavailable => "store unavailable",
-            Self::ServerStops => "server stops",
+            Self::ServerStops => "server stopping",
         }
     }
 

@@ -338,5 +338,5 @@ async fn stopping_tells_the_clients() {
     let mut watcher = rig.watch(None).await;
     watcher.expect("snapshot").await;
     rig.stop.cancel();
-    assert_eq!(watcher.closed().await, "server stops");
+    assert_eq!(watcher.closed().await, "server stopping");
 }
