@@ -12,6 +12,10 @@ pub const OBSERVATIONS_PER_COMMIT_MAX: usize = 5_000;
 pub const BATCHES_PER_COMMIT_MAX: usize = 512;
 /// How long a transaction is held open for further batches, once one waits.
 pub const GATHER_MAX: Duration = Duration::from_millis(20);
+/// How long nothing must come before the store's owner uses the moment for a checkpoint.
+pub const IDLE_AFTER: Duration = Duration::from_millis(50);
+/// How long the store's owner waits after deadlines could not be committed, before it tries again.
+pub const DEADLINES_RETRY: Duration = Duration::from_secs(1);
 /// The longest the store's owner sleeps before it shows that it is alive.
 pub const STORE_TURN_MAX: Duration = Duration::from_secs(2);
 /// Streams whose ranges the store keeps in memory; the ones not used for longest are read again from the disk.

@@ -11,11 +11,12 @@ use shared::time::{Tick, Timestamp};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
+pub use super::engine_clock::EngineClock;
 use super::{AlertSink, BatchOutcome, Committed, LiveValue, NumberedEvent, Store, StoreError};
 use crate::ingest::OpenedBatch;
 use crate::limits::{
-    BATCHES_PER_COMMIT_MAX, COMMIT_REPORTS_MAX, GATHER_MAX, OBSERVATIONS_PER_COMMIT_MAX, STORE_ITEMS_MAX,
-    STORE_TURN_MAX,
+    BATCHES_PER_COMMIT_MAX, COMMIT_REPORTS_MAX, DEADLINES_RETRY, GATHER_MAX, IDLE_AFTER, OBSERVATIONS_PER_COMMIT_MAX,
+    STORE_ITEMS_MAX, STORE_TURN_MAX,
 };
 
 /// Why a batch is not committed.
@@ -111,28 +112,6 @@ impl StoreHandle {
     }
 }
 
-/// The engine's clock: it starts at the later of the last committed time and the wall clock, and then follows the
-/// monotonic clock alone, so no step of the wall clock makes a deadline later.
-#[derive(Debug, Clone, Copy)]
-pub struct EngineClock {
-    start: Timestamp,
-    tick: Tick,
-}
-
-impl EngineClock {
-    /// Starts it.
-    #[must_use]
-    pub fn start(committed: Option<Timestamp>, wall: Timestamp, tick: Tick) -> Self {
-        Self { start: committed.map_or(wall, |committed| committed.max(wall)), tick }
-    }
-
-    /// Its time at a tick.
-    #[must_use]
-    pub fn at(&self, tick: Tick) -> Timestamp {
-        self.start.after(tick.since(self.tick))
-    }
-}
-
 /// What the owner holds.
 pub struct StoreOwner {
     store: Box<dyn Store>,
@@ -142,6 +121,10 @@ pub struct StoreOwner {
     items: mpsc::Receiver<Item>,
     reports: mpsc::Sender<CommitReport>,
     waiting: VecDeque<Item>,
+    /// Nothing came since the last idle moment was used.
+    idled: bool,
+    /// Deadlines that failed are tried again from here.
+    deadlines_from: Tick,
 }
 
 impl StoreOwner {
@@ -158,7 +141,17 @@ impl StoreOwner {
         let engine = EngineClock::start(committed, clock.wall(), clock.tick());
         let (sender, items) = mpsc::channel(STORE_ITEMS_MAX);
         let (reports, reported) = mpsc::channel(COMMIT_REPORTS_MAX);
-        let owner = Self { store, alerts, clock, engine, items, reports, waiting: VecDeque::new() };
+        let owner = Self {
+            store,
+            alerts,
+            clock,
+            engine,
+            items,
+            reports,
+            waiting: VecDeque::new(),
+            idled: false,
+            deadlines_from: Tick::default(),
+        };
         Ok((owner, StoreHandle(sender), reported))
     }
 
@@ -179,24 +172,26 @@ impl StoreOwner {
 
     /// How long until the engine's next deadline.
     fn until_deadline(&self) -> Duration {
-        let now = self.engine.at(self.clock.tick());
-        self.alerts.next_deadline().map_or(STORE_TURN_MAX, |(due, _)| due.since(now)).min(STORE_TURN_MAX)
+        let tick = self.clock.tick();
+        let now = self.engine.at(tick);
+        let due = self.alerts.next_deadline().map_or(STORE_TURN_MAX, |(due, _)| due.since(now));
+        due.max(self.deadlines_from.since(tick)).min(STORE_TURN_MAX)
     }
 
     /// Waits for an item or the next deadline, then a moment for more. `false` when nobody can send any more.
     fn gather(&mut self, runtime: &Handle) -> bool {
         if self.waiting.is_empty() {
-            if self.items.is_empty()
-                && let Err(error) = self.store.idle()
-            {
-                tracing::warn!(%error, "an idle moment's checkpoint failed; a later one writes it");
-            }
             let wait = self.until_deadline();
+            let wait = if self.idled { wait } else { wait.min(IDLE_AFTER) };
             match runtime.block_on(async { tokio::time::timeout(wait, self.items.recv()).await }) {
-                Err(_) => return true,
+                Err(_) => {
+                    self.use_idle_moment();
+                    return true;
+                }
                 Ok(None) => return false,
                 Ok(Some(item)) => self.waiting.push_back(item),
             }
+            self.idled = false;
         }
         let mut budget = Budget::of(&self.waiting);
         let end = self.clock.tick().after(GATHER_MAX);
@@ -223,6 +218,15 @@ impl StoreOwner {
         true
     }
 
+    fn use_idle_moment(&mut self) {
+        if !self.idled
+            && let Err(error) = self.store.idle()
+        {
+            tracing::warn!(%error, "an idle moment's checkpoint failed; a later one writes it");
+        }
+        self.idled = true;
+    }
+
     /// Handles what waits in order: neighbouring batches in one transaction.
     fn commit_waiting(&mut self) {
         let tick = self.clock.tick();
@@ -243,8 +247,11 @@ impl StoreOwner {
             }
         }
         self.take(&mut group, &mut answers, now);
-        if self.alerts.next_deadline().is_some_and(|(due, _)| due <= now) {
+        if tick >= self.deadlines_from && self.alerts.next_deadline().is_some_and(|(due, _)| due <= now) {
             let result = self.store.take_deadlines(&mut *self.alerts, now);
+            if result.is_err() {
+                self.deadlines_from = tick.after(DEADLINES_RETRY);
+            }
             self.report_or_log(result, "deadlines could not be committed; they are tried again");
         }
     }
@@ -357,19 +364,4 @@ fn chain(error: &StoreError) -> String {
         source = cause.source();
     }
     line
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_step_of_the_wall_clock_makes_no_deadline_later() {
-        let at = Timestamp::from_millis;
-        let clock = EngineClock::start(Some(at(5_000)), at(2_000), Tick::from_millis(100));
-        assert_eq!(clock.at(Tick::from_millis(100)), at(5_000));
-        assert_eq!(clock.at(Tick::from_millis(160)), at(5_060));
-        let clock = EngineClock::start(Some(at(5_000)), at(9_000), Tick::from_millis(100));
-        assert_eq!(clock.at(Tick::from_millis(101)), at(9_001));
-    }
 }

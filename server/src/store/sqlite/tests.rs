@@ -3,6 +3,7 @@
 
 mod attributing;
 mod keeping;
+mod owning;
 mod people;
 mod taking;
 

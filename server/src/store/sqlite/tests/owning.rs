@@ -1,0 +1,59 @@
+//! The owner over a real store.
+
+use runtime::clock::Clock;
+use runtime::supervisor::Supervisor;
+use shared::wire::Entry;
+
+use super::*;
+use crate::store::owner::{StoreOwner, TakeRefused};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn batches_that_come_together_are_committed_together_and_drained_at_the_end() {
+    let world = World::new();
+    let entry = |tick| Entry::Observation(world.observation(tick, 80));
+    let sends: Vec<OpenedBatch> = (1..=20).map(|n| batch(vec![record(n, 1, vec![entry(49_000 + n)])])).collect();
+    let World { folder, store, .. } = world;
+    let parts = StoreOwner::new(Box::new(store), Box::new(Listening::default()), Clock::system()).unwrap();
+    let (owner, handle, mut reports) = parts;
+    let progress = Supervisor::new().progress("store");
+    let runtime = tokio::runtime::Handle::current();
+    let thread = std::thread::spawn(move || owner.run(&runtime, &progress));
+    let mut tasks = tokio::task::JoinSet::new();
+    for send in sends {
+        let handle = handle.clone();
+        tasks.spawn(async move { handle.take(send).await });
+    }
+    let reporting = async {
+        let (mut outcomes, mut numbers, mut commits) = (0, Vec::new(), 0);
+        while let Some(report) = reports.recv().await {
+            outcomes += report.outcomes.len();
+            numbers.extend(report.events.iter().map(|event| event.number.0));
+            commits += 1;
+        }
+        (outcomes, numbers, commits)
+    };
+    let asking = async {
+        let answers = tasks.join_all().await;
+        assert!(answers.iter().all(|answer| answer.as_ref().is_ok_and(|outcome| outcome.observations == 1)));
+        let counts = handle.ask(|store, _, now| store.counts(&allow(Action::StoreCount), now)).await.unwrap().unwrap();
+        assert_eq!((counts.observations, counts.duplicates), (20, 0));
+        handle.hub_connected(HUB, false).await.unwrap();
+        drop(handle);
+    };
+    let ((outcomes, numbers, commits), ()) = tokio::join!(reporting, asking);
+    assert_eq!(outcomes, 20);
+    assert_eq!(numbers, (1..=21).collect::<Vec<i64>>(), "dense, in commit order");
+    assert!(commits < 20, "{commits} reports for 20 batches");
+    thread.join().unwrap().unwrap();
+    drop(folder);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_closed_store_says_so() {
+    let World { folder, store, .. } = World::new();
+    let parts = StoreOwner::new(Box::new(store), Box::new(Listening::default()), Clock::system()).unwrap();
+    let (owner, handle, _reports) = parts;
+    drop(owner);
+    assert_eq!(handle.take(batch(vec![record(1, 1, Vec::new())])).await.unwrap_err(), TakeRefused::Closed);
+    drop(folder);
+}
