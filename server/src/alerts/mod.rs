@@ -1,11 +1,26 @@
 //! Alerts: the pure engine and what it says. SEMANTICS is the law; IEC, IHE and ISA words stay in mappings.
 
+pub mod amount;
+pub mod cause;
+pub mod engine;
+pub mod event;
+pub mod finding;
+pub mod limit;
+pub mod pack;
+pub mod rule;
+pub mod sink;
+pub mod state;
+pub mod words;
+
 use serde::{Deserialize, Serialize};
 use shared::id::{AlertId, DeviceId, HubId, PatientId};
 use shared::metric::Metric;
 use shared::plausibility::Usability;
 use shared::reading::{Outcome, Quality, Value};
 use shared::time::Timestamp;
+
+pub use rule::Pack;
+pub use sink::Alerts;
 
 /// An observation as the engine sees it: attributed, timed on the server's engine clock, judged.
 #[derive(Debug, Clone, PartialEq, Eq)]
