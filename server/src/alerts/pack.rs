@@ -156,6 +156,9 @@ fn check(raw: &RawPack, checker: &mut Checker) -> Pack {
         checker.problem("id", "must have 1 to 40 characters");
     }
     let limits: Vec<LimitRule> = raw.limit.iter().flat_map(|rule| check_limit(raw, rule, checker)).collect();
+    if limits.len() > RULES_MAX {
+        checker.problem("limit", format!("at most {RULES_MAX} rules, counting one for each metric of a rule"));
+    }
     let unattributed = limits.iter().filter(|rule| rule.red_band).map(as_unattributed).collect();
     Pack {
         label: format!("{}@{}", raw.name, raw.version),
@@ -303,5 +306,10 @@ mod tests {
         assert!(!problems(|t| t.replace("above = \"24\"", "")).is_empty());
         assert!(!problems(|t| t.replace("[metrics.temperature]", "[metrics.warmth]")).is_empty());
         assert!(!problems(|t| t.replace("spo2-floor", "spo2-low")).is_empty());
+        let all = r#"metrics = ["spo2", "heart_rate", "pulse_rate", "respiratory_rate"]"#;
+        let many = problems(|t| {
+            t.replace(r#"metrics = ["pulse_rate", "heart_rate"]"#, all).replace(r#"metrics = ["spo2"]"#, all)
+        });
+        assert!(many.iter().any(|p| p.contains("at most 32")), "{many:?}");
     }
 }
