@@ -8,13 +8,20 @@
 //! ```
 
 pub mod access;
+pub mod admin;
 pub mod alerts;
+pub mod app;
 pub mod audit;
+pub mod backup;
 pub mod broker;
+pub mod check;
+pub mod cli;
+pub mod config;
 pub mod feed;
 pub mod ingest;
 pub mod keys;
 pub mod limits;
 pub mod provisioning;
+pub mod setup;
 pub mod store;
 pub mod web;

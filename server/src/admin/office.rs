@@ -1,5 +1,6 @@
 //! Carries requests out, in the store's thread.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -13,8 +14,12 @@ use shared::wire::{Settings, SignedSettings};
 use super::answer::Failure;
 use super::{PatientDetails, Request};
 use crate::access::{Action, Actor, Permit, permit};
+use crate::backup::{self, BackupError, Recipient};
+use crate::broker::TlsMaterial;
 use crate::config::Population;
-use crate::provisioning::authority::Authority;
+use crate::keys::SealedFolder;
+use crate::provisioning::ProvisioningError;
+use crate::provisioning::authority::{Authority, Revoked};
 use crate::provisioning::enrolment::{Whereabouts, enrolment};
 use crate::provisioning::request::HubRequest;
 use crate::provisioning::secrets::ControlKey;
@@ -37,6 +42,12 @@ pub struct Office {
     pub whereabouts: Whereabouts,
     /// Whose NHS numbers are taken.
     pub population: Population,
+    /// The data folder.
+    pub data: PathBuf,
+    /// The names the server's certificate must have.
+    pub certificate_names: Vec<String>,
+    /// The private keys.
+    pub vault: SealedFolder,
 }
 
 /// What a request became.
@@ -78,8 +89,14 @@ pub struct Desk<'a> {
 }
 
 impl Desk<'_> {
-    fn permit(&self, action: Action, what: &str) -> Result<Permit, Failure> {
-        permit(self.actor, action).map_err(|refused| Failure::of_policy(what, &refused))
+    fn permit(&mut self, action: Action, what: &str) -> Result<Permit, Failure> {
+        match permit(self.actor, action) {
+            Ok(permit) => Ok(permit),
+            Err(refused) => {
+                self.store.refused(self.actor, action, self.now).map_err(|error| Failure::of_store(what, &error))?;
+                Err(Failure::of_policy(what, &refused))
+            }
+        }
     }
 }
 
@@ -95,12 +112,14 @@ impl Office {
         match request {
             Request::PatientAdd(details) => self.patient_add(desk, details),
             Request::PatientList => {
-                let patients = desk.store.patient_list(&desk.permit(Action::PatientList, what)?, now);
+                let permit = desk.permit(Action::PatientList, what)?;
+                let patients = desk.store.patient_list(&permit, now);
                 Ok(json!({ "patients": patients.map_err(store_says)? }).into())
             }
             Request::HubEnrol { csr_pem, label } => self.hub_enrol(desk, &csr_pem, &label),
             Request::HubList => {
-                let hubs = desk.store.hub_list(&desk.permit(Action::HubList, what)?, now);
+                let permit = desk.permit(Action::HubList, what)?;
+                let hubs = desk.store.hub_list(&permit, now);
                 Ok(json!({ "hubs": hubs.map_err(store_says)? }).into())
             }
             Request::HubRevoke { hub, compromised_since } => {
@@ -128,22 +147,31 @@ impl Office {
                 Ok(json!({ "revoked": token }).into())
             }
             Request::AuditVerify => {
-                let verdict = desk.store.audit_verify(&desk.permit(Action::AuditVerify, what)?, now);
+                let permit = desk.permit(Action::AuditVerify, what)?;
+                let verdict = desk.store.audit_verify(&permit, now);
                 Ok(json!(verdict.map_err(store_says)?).into())
             }
             Request::Counts => {
-                let counts = desk.store.counts(&desk.permit(Action::StoreCount, what)?, now);
+                let permit = desk.permit(Action::StoreCount, what)?;
+                let counts = desk.store.counts(&permit, now);
                 Ok(json!(counts.map_err(store_says)?).into())
             }
             Request::Backup { to, recipient } => {
                 let permit = desk.permit(Action::Backup, what)?;
-                let recipient: crate::store::backup::Recipient = recipient.parse().map_err(|error| {
-                    Failure::new(what, error, "Make a key with `monitor-server backup-key` and give its public half")
-                })?;
-                desk.store.backup(&permit, &to, &recipient, now).map_err(store_says)?;
-                Ok(json!({ "backup": to }).into())
+                self.back_up(desk, &permit, &to, &recipient)
             }
         }
+    }
+
+    /// What the doors show and believe now; the server's certificate is made anew where it ends soon.
+    ///
+    /// # Errors
+    /// [`ProvisioningError`].
+    pub fn tls(&self, revoked: Vec<(String, Timestamp)>, now: Timestamp) -> Result<TlsMaterial, ProvisioningError> {
+        let entry = |(serial, at)| Revoked { serial, at, compromised: false };
+        let revoked: Vec<Revoked> = revoked.into_iter().map(entry).collect();
+        self.authority.ensure_server(&self.vault, &self.certificate_names, now)?;
+        self.authority.tls(&self.vault, &revoked, now)
     }
 
     /// A hub's settings, signed.
@@ -154,6 +182,26 @@ impl Office {
         let (counter, bindings) = store.hub_settings(hub)?;
         let settings = Settings { hub, counter, issued: now, bindings, sealing_key: self.sealing.clone() };
         self.control.sign(&settings).map_err(|error| StoreError::Unreadable(Box::new(error)))
+    }
+
+    /// A consistent copy in the data folder, encrypted to where it is asked for, and removed again.
+    fn back_up(&self, desk: &mut Desk<'_>, permit: &Permit, to: &Path, recipient: &str) -> Result<Done, Failure> {
+        let what = "backup";
+        let recipient: Recipient = recipient.parse().map_err(|error| {
+            Failure::new(what, error, "Make a key with `monitor-server backup-key` and give its public half")
+        })?;
+        let copy = self.data.join("backup.tmp");
+        let remove = || match std::fs::remove_file(&copy) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        };
+        let disk = |error| Failure::new(what, error, "Check the disk and the path; then try again");
+        remove().map_err(|error| disk(BackupError::Disk { path: copy.clone(), source: error }))?;
+        let copied = desk.store.backup(permit, &copy, desk.now).map_err(|error| Failure::of_store(what, &error));
+        let sealed = copied.and_then(|()| backup::seal(&copy, to, &recipient).map_err(disk));
+        remove().map_err(|error| disk(BackupError::Disk { path: copy.clone(), source: error }))?;
+        sealed?;
+        Ok(json!({ "backup": to }).into())
     }
 
     fn patient_add(&self, desk: &mut Desk<'_>, details: PatientDetails) -> Result<Done, Failure> {

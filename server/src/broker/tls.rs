@@ -39,11 +39,20 @@ impl Tls {
     /// # Errors
     /// [`TlsMisuse`]
     pub fn for_people(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<Self, TlsMisuse> {
-        let builder =
-            ServerConfig::builder_with_provider(provider()).with_protocol_versions(&[&rustls::version::TLS13])?;
-        let mut config = careful(builder.with_no_client_auth().with_single_cert(chain, key)?);
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self(Arc::new(ArcSwap::from_pointee(config))))
+        Ok(Self(Arc::new(ArcSwap::from_pointee(people(chain, key)?))))
+    }
+
+    /// Replaces certificate and key of a listener for people.
+    ///
+    /// # Errors
+    /// [`TlsMisuse`]; the old ones stay.
+    pub fn replace_for_people(
+        &self,
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+    ) -> Result<(), TlsMisuse> {
+        self.0.store(Arc::new(people(chain, key)?));
+        Ok(())
     }
 
     /// Replaces certificate, key, authorities and revocation list of a door for hubs.
@@ -64,6 +73,13 @@ impl Tls {
 
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
+}
+
+fn people(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<ServerConfig, TlsMisuse> {
+    let builder = ServerConfig::builder_with_provider(provider()).with_protocol_versions(&[&rustls::version::TLS13])?;
+    let mut config = careful(builder.with_no_client_auth().with_single_cert(chain, key)?);
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
 }
 
 fn hubs(material: &TlsMaterial) -> Result<ServerConfig, TlsMisuse> {
