@@ -29,7 +29,7 @@ use tokio::sync::mpsc;
 
 use crate::admin::socket;
 use crate::broker::{Door, DoorParts, RouterLost, Tls, TlsMisuse, limits::DOWN_MAX};
-use crate::feed::{Feed, FeedCommit, FeedParts};
+use crate::feed::{Feed, FeedCommit, FeedParts, WatchedStore};
 use crate::ingest::counters::Counters;
 use crate::ingest::receipts::Receipts;
 use crate::ingest::{Ingest, SealingKeys, Streams};
@@ -40,7 +40,7 @@ use crate::store::{BatchOutcome, Store, StoreError};
 use crate::web::metrics::Metrics;
 use crate::web::serve::{Listener, open_site};
 use crate::web::{hub_https, people, prometheus};
-use ports::{Counter, Reception};
+use ports::{Counter, SettingsDesk};
 use renewal::Renewal;
 
 /// How long a stop may take.
@@ -177,11 +177,10 @@ async fn start(
     let streams = Arc::new(Streams::default());
     let ingest =
         Ingest::new(Arc::new(handle.clone()), sealing_keys, Arc::clone(&streams), down.clone(), Arc::clone(&counters));
-    let reception = Arc::new(Reception::new(handle.clone(), Arc::clone(&office), store_id, clock.clone()));
     let (door, door_handle) = Door::open(DoorParts {
         listener: listeners.mqtt,
         tls: tls.clone(),
-        admission: reception.clone(),
+        admission: Arc::new(handle.clone()),
         intake: Arc::new(ingest),
         down: to_hubs,
         clock: clock.clone(),
@@ -194,7 +193,7 @@ async fn start(
     let (receipts, outcomes) = Receipts::new(streams, down.clone(), clock.clone(), counters.clone(), store_id, started);
     own(&mut supervisor, "receipts", receipts.run());
     let (feed, feed_door, commits) = Feed::open(FeedParts {
-        store: reception.clone(),
+        store: Arc::new(WatchedStore::new(handle.clone()).await.map_err(|_| store_gone())?),
         cursor_key,
         clock: clock.clone(),
         metrics: Arc::clone(&metrics),
@@ -204,10 +203,11 @@ async fn start(
     own(&mut supervisor, "reporter", report(reports, outcomes, commits, Arc::clone(&metrics)));
 
     let site = |name, listener, tls, site, connection_max| Listener { name, listener, tls, site, connection_max, stop: stop.clone() };
-    let hubs = hub_https::site(reception.clone(), reception.clone(), Arc::clone(&metrics));
+    let settings = Arc::new(SettingsDesk { store: handle.clone(), office: Arc::clone(&office) });
+    let hubs = hub_https::site(Arc::new(handle.clone()), settings, Arc::clone(&metrics));
     let minute = Some(Duration::from_secs(60));
     own(&mut supervisor, "hub_https", site("hub_https", listeners.hub_https, Some(tls.clone()), hubs, minute).run());
-    let watched = open_site(people(feed_door, reception.clone()));
+    let watched = open_site(people(feed_door, Arc::new(handle.clone())));
     own(&mut supervisor, "feed_https", site("feed", listeners.feed, Some(feed_tls.clone()), watched, None).run());
     let measured = open_site(prometheus(metrics));
     own(&mut supervisor, "metrics", site("metrics", listeners.metrics, None, measured, minute).run());

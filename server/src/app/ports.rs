@@ -1,120 +1,44 @@
-//! What door, feed, web and command line ask of the store, as they name it.
+//! What the settings door and the command line ask of the store.
 
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use runtime::clock::Clock;
 use serde_json::Value;
-use shared::id::{HubId, StoreId, TokenId};
-use shared::time::Timestamp;
+use shared::id::HubId;
 use shared::wire::{DownMessage, to_bytes};
 use tokio::sync::mpsc;
 
 use super::renewal::Renewal;
 use super::store_gone;
-use crate::access::{Actor, Permit};
+use crate::access::Actor;
 use crate::admin::answer::Failure;
 use crate::admin::office::Desk;
 use crate::admin::socket::Carry;
 use crate::admin::{After, Office, Request};
-use crate::broker::identity::Identity;
-use crate::broker::{Admission, DoorHandle, Unanswered};
-use crate::feed::FeedStore;
+use crate::broker::{DoorHandle, Unanswered};
 use crate::store::owner::StoreHandle;
-use crate::store::{Committed, EventNumber, EventsAfter, Snapshot, StoreError};
-use crate::web::health::Readiness;
+use crate::store::{Committed, StoreError};
 use crate::web::hub_https::SettingsSource;
 
-/// Answers door, settings door, feed and health out of the store.
-pub(super) struct Reception {
-    store: StoreHandle,
-    office: Arc<Office>,
-    store_id: StoreId,
-    clock: Clock,
+/// Signs a hub's settings when it asks.
+pub(super) struct SettingsDesk {
+    pub(super) store: StoreHandle,
+    pub(super) office: Arc<Office>,
 }
 
-impl Reception {
-    pub(super) const fn new(store: StoreHandle, office: Arc<Office>, store_id: StoreId, clock: Clock) -> Self {
-        Self { store, office, store_id, clock }
-    }
-}
-
-impl Admission for Reception {
-    fn admits<'a>(&'a self, identity: &'a Identity) -> BoxFuture<'a, Result<bool, Unanswered>> {
-        Box::pin(async move {
-            let (hub, serial) = (identity.hub, identity.serial.clone());
-            let answer = self.store.ask(move |store, _, _| store.hub_admitted(hub, &serial)).await;
-            answer.map_err(|_| Unanswered)?.map_err(|error| {
-                tracing::error!(%error, "the store cannot say whether a hub may come in");
-                Unanswered
-            })
-        })
-    }
-
-    fn connected(&self, hub: HubId, connected: bool) -> BoxFuture<'_, ()> {
-        Box::pin(async move {
-            // Closed: the server is stopping, and every hub goes.
-            let _ = self.store.hub_connected(hub, connected).await;
-        })
-    }
-}
-
-impl SettingsSource for Reception {
+impl SettingsSource for SettingsDesk {
     fn signed_settings(&self, hub: HubId) -> BoxFuture<'_, Result<Option<Vec<u8>>, Unanswered>> {
         Box::pin(async move {
-            let (office, now) = (Arc::clone(&self.office), self.clock.wall());
-            let answer = self.store.ask(move |store, _, _| office.signed_settings(store, hub, now)).await;
+            let office = Arc::clone(&self.office);
+            let answer = self.store.ask(move |store, _, now| office.signed_settings(store, hub, now)).await;
             match answer.map_err(|_| Unanswered)? {
                 Ok(settings) => to_bytes(&settings).map(Some).map_err(|_| Unanswered),
                 Err(StoreError::Unknown(_)) => Ok(None),
                 Err(error) => {
-                    tracing::error!(%error, "a hub's settings cannot be read");
+                    tracing::error!(%error, "a hub's settings cannot be read; the hub asks again");
                     Err(Unanswered)
                 }
             }
-        })
-    }
-}
-
-impl Readiness for Reception {
-    fn ready(&self) -> BoxFuture<'_, bool> {
-        Box::pin(async move { self.store.ask(|store, _, _| store.store_id()).await.is_ok() })
-    }
-}
-
-impl FeedStore for Reception {
-    fn store_id(&self) -> StoreId {
-        self.store_id
-    }
-
-    fn authenticate(
-        &self,
-        token: TokenId,
-        secret_hash: [u8; 32],
-    ) -> BoxFuture<'_, Result<Option<(Actor, Timestamp)>, StoreError>> {
-        Box::pin(async move {
-            let now = self.clock.wall();
-            let answer = self.store.ask(move |store, _, _| store.token_actor(token, &secret_hash, now)).await;
-            answer.map_err(|_| store_gone())?
-        })
-    }
-
-    fn snapshot(&self, permit: Permit) -> BoxFuture<'_, Result<Snapshot, StoreError>> {
-        Box::pin(async move {
-            let answer = self.store.ask(move |store, _, now| store.feed_snapshot(&permit, now)).await;
-            answer.map_err(|_| store_gone())?
-        })
-    }
-
-    fn events_after(
-        &self,
-        permit: Permit,
-        after: EventNumber,
-        limit: usize,
-    ) -> BoxFuture<'_, Result<EventsAfter, StoreError>> {
-        Box::pin(async move {
-            let answer = self.store.ask(move |store, _, now| store.events_after(&permit, after, limit, now)).await;
-            answer.map_err(|_| store_gone())?
         })
     }
 }

@@ -144,32 +144,6 @@ impl MasterKey {
     }
 }
 
-/// The server's sealing keys, by id: the one new streams use, and earlier ones that still open theirs.
-pub struct SealingKeys {
-    current: SealingSecret,
-    earlier: Vec<SealingSecret>,
-}
-
-impl SealingKeys {
-    /// The current key and earlier ones.
-    #[must_use]
-    pub const fn new(current: SealingSecret, earlier: Vec<SealingSecret>) -> Self {
-        Self { current, earlier }
-    }
-
-    /// The one new streams are sealed to.
-    #[must_use]
-    pub const fn current(&self) -> &SealingSecret {
-        &self.current
-    }
-
-    /// The secret of this id; `None` if it is retired or never was.
-    #[must_use]
-    pub fn secret(&self, id: SealingKeyId) -> Option<&SealingSecret> {
-        std::iter::once(&self.current).chain(&self.earlier).find(|secret| secret.public().id() == id)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -21,7 +21,6 @@ use time::OffsetDateTime;
 
 use super::request::HubRequest;
 use super::{ProvisioningError, Vault};
-use crate::broker::TlsMaterial;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 /// A root's life (PROTOCOL §9).
@@ -38,6 +37,19 @@ const HUB_DAYS: u32 = 30;
 const LIST_DAYS: u32 = 7;
 /// Clocks may differ: everything is valid from so long before it is made.
 const BACKDATED: Duration = Duration::from_secs(3600);
+
+/// What a TLS listener needs.
+#[derive(Debug)]
+pub struct TlsMaterial {
+    /// The server's certificate and the issuing authority's.
+    pub certificate_chain: Vec<CertificateDer<'static>>,
+    /// The server certificate's key.
+    pub key: PrivateKeyDer<'static>,
+    /// Whose certificates hubs must have.
+    pub client_roots: Vec<CertificateDer<'static>>,
+    /// Which of them are taken back.
+    pub crl: Vec<CertificateRevocationListDer<'static>>,
+}
 
 /// A certificate that was taken back.
 #[derive(Debug, Clone)]
@@ -297,7 +309,7 @@ impl Authority {
             certificate_chain,
             key: PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.to_vec())),
             client_roots: vec![first_certificate(&self.root_pem, "root.pem")?],
-            crl: self.revocation_list(revoked, now)?,
+            crl: vec![self.revocation_list(revoked, now)?],
         })
     }
 }

@@ -42,7 +42,7 @@ fn verifier(material: TlsMaterial) -> Arc<dyn ClientCertVerifier> {
     material.client_roots.into_iter().for_each(|root| roots.add(root).unwrap());
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
-        .with_crls([material.crl])
+        .with_crls(material.crl)
         .only_check_end_entity_revocation()
         .build()
         .unwrap()

@@ -31,39 +31,6 @@ pub trait SettingsSource: Send + Sync + 'static {
     fn signed_settings(&self, hub: HubId) -> BoxFuture<'_, Result<Option<Vec<u8>>, Unanswered>>;
 }
 
-/// Settings made from the store's bindings when a hub asks, and signed then.
-pub struct StoreSettings {
-    /// The store.
-    pub store: StoreHandle,
-    /// Signs.
-    pub control: ControlKey,
-    /// What new streams are sealed to.
-    pub sealing_key: SealingPublic,
-}
-
-impl SettingsSource for StoreSettings {
-    fn signed_settings(&self, hub: HubId) -> BoxFuture<'_, Result<Option<Vec<u8>>, Unanswered>> {
-        Box::pin(async move {
-            let asked = self.store.ask(move |store, _, now| (store.hub_settings(hub), now)).await;
-            let (found, issued) = asked.map_err(|_| Unanswered)?;
-            let (counter, bindings) = match found {
-                Ok(found) => found,
-                Err(StoreError::Unknown(_)) => return Ok(None),
-                Err(error) => {
-                    tracing::error!(%error, "a hub's settings could not be read; the hub asks again");
-                    return Err(Unanswered);
-                }
-            };
-            let settings = Settings { hub, counter, issued, bindings, sealing_key: self.sealing_key.clone() };
-            let signed = self.control.sign(&settings).and_then(|signed| to_bytes(&signed));
-            signed.map(Some).map_err(|error| {
-                tracing::error!(%error, "a hub's settings could not be written; this is a defect of the server");
-                Unanswered
-            })
-        })
-    }
-}
-
 #[derive(Clone)]
 struct Served {
     hub: HubId,
