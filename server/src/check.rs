@@ -120,7 +120,9 @@ fn space(data: &Path) -> Result<String, String> {
     let free = stat.f_bavail.saturating_mul(stat.f_frsize);
     let megabytes = free / 1_000_000;
     if free < FREE_BYTES_MIN {
-        return Err(format!("{megabytes} MB are free; when the disk is full, hubs keep what they have and nobody is alerted"));
+        return Err(format!(
+            "{megabytes} MB are free; when the disk is full, hubs keep what they have and nobody is alerted"
+        ));
     }
     Ok(format!("{megabytes} MB are free"))
 }

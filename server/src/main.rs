@@ -128,8 +128,9 @@ fn answer(command: Command) -> Result<Value, Failure> {
         }
         Command::Hub(Hub::Enrol { at, csr, label, out }) => {
             let what = "hub enrol";
-            let csr_pem = String::from_utf8(read(what, &csr)?)
-                .map_err(|_| Failure::new(what, "the request is not text", "Give the file `hub-agent identity new` made"))?;
+            let csr_pem = String::from_utf8(read(what, &csr)?).map_err(|_| {
+                Failure::new(what, "the request is not text", "Give the file `hub-agent identity new` made")
+            })?;
             let done = ask(&at, Request::HubEnrol { csr_pem, label })?;
             let enrolment = done.get("enrolment").map(Value::to_string).unwrap_or_default();
             runtime::files::write_atomically(&out, enrolment.as_bytes(), 0o600)
@@ -148,7 +149,8 @@ fn request(command: Command) -> Result<(At, Request), Failure> {
         Command::Counts(at) => (at, Request::Counts),
         Command::Bind { at, hub, device, slot, patient } => (at, Request::Bind { hub, device, slot, patient }),
         Command::Backup { at, to, recipient } => {
-            let to = std::path::absolute(&to).map_err(|error| Failure::new("backup", error, "Give an absolute path"))?;
+            let to =
+                std::path::absolute(&to).map_err(|error| Failure::new("backup", error, "Give an absolute path"))?;
             (at, Request::Backup { to, recipient })
         }
         Command::Hub(Hub::List(at)) => (at, Request::HubList),
@@ -212,9 +214,8 @@ fn ask(at: &At, request: Request) -> Result<Value, Failure> {
         return Ok(answer);
     }
     let now = Clock::system().wall();
-    let mut system = setup::open(&at.data, now).map_err(|error| {
-        Failure::new(what, error, "Check the data folder with `monitor-server check`")
-    })?;
+    let mut system = setup::open(&at.data, now)
+        .map_err(|error| Failure::new(what, error, "Check the data folder with `monitor-server check`"))?;
     let committed = server::store::Store::restore_alerts(&mut system.store, &mut system.alerts)
         .map_err(|error| Failure::of_store(what, &error))?;
     let now = committed.map_or(now, |committed| committed.max(now));

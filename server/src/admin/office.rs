@@ -130,8 +130,7 @@ impl Office {
             Request::Bind { hub, device, slot, patient } => {
                 let permit = desk.permit(Action::Bind, what)?;
                 let binding = NewBinding { hub, device, slot, patient };
-                let (bound, committed) =
-                    desk.store.bind(&permit, &binding, desk.alerts, now).map_err(store_says)?;
+                let (bound, committed) = desk.store.bind(&permit, &binding, desk.alerts, now).map_err(store_says)?;
                 let after = Some(After::SettingsWaiting(hub, bound.settings_counter));
                 Ok(Done { answer: json!(bound), committed: Some(committed), after })
             }
@@ -178,7 +177,12 @@ impl Office {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn signed_settings(&self, store: &mut dyn Store, hub: HubId, now: Timestamp) -> Result<SignedSettings, StoreError> {
+    pub fn signed_settings(
+        &self,
+        store: &mut dyn Store,
+        hub: HubId,
+        now: Timestamp,
+    ) -> Result<SignedSettings, StoreError> {
         let (counter, bindings) = store.hub_settings(hub)?;
         let settings = Settings { hub, counter, issued: now, bindings, sealing_key: self.sealing.clone() };
         self.control.sign(&settings).map_err(|error| StoreError::Unreadable(Box::new(error)))
@@ -208,7 +212,8 @@ impl Office {
         let what = "patient add";
         let permit = desk.permit(Action::PatientAdd, what)?;
         let refuse = |cause: &dyn std::fmt::Display| Failure::new(what, cause, "Correct it and try again");
-        let nhs_number = NhsNumber::parse(&details.nhs_number, self.population.nhs_numbers()).map_err(|e| refuse(&e))?;
+        let nhs_number =
+            NhsNumber::parse(&details.nhs_number, self.population.nhs_numbers()).map_err(|e| refuse(&e))?;
         if !is_name(&details.name) {
             return Err(refuse(&"the name must have 1 to 120 characters and no control characters"));
         }
@@ -265,8 +270,7 @@ fn new_token(
     }
     let entropy = |_| Failure::new(what, "the operating system gives no randomness", "Try again");
     let id = TokenId::from_bytes(runtime::entropy::array().map_err(entropy)?);
-    let secret: zeroize::Zeroizing<[u8; 32]> =
-        zeroize::Zeroizing::new(runtime::entropy::array().map_err(entropy)?);
+    let secret: zeroize::Zeroizing<[u8; 32]> = zeroize::Zeroizing::new(runtime::entropy::array().map_err(entropy)?);
     let shown = format!("rpm_{id}_{}", hex::encode(secret.as_slice()));
     let life = Duration::from_secs(u64::from(days).saturating_mul(24 * 3600));
     let secret_hash = <sha2::Sha256 as sha2::Digest>::digest(secret.as_slice()).into();

@@ -98,7 +98,9 @@ async fn serve_one(mut stream: UnixStream, carry: &dyn Carry) -> io::Result<()> 
             tracing::info!(request = request.name(), user, "the command line asks");
             carry.carry(Actor::LocalOperator { user }, request).await
         }
-        Err(_) => Err(Failure::new("command", "the request is not understood", "Use the same version of both programs")),
+        Err(_) => {
+            Err(Failure::new("command", "the request is not understood", "Use the same version of both programs"))
+        }
     };
     let value = answer.unwrap_or_else(|failure| failure.to_json());
     stream.write_all(value.to_string().as_bytes()).await?;
@@ -112,13 +114,23 @@ async fn serve_one(mut stream: UnixStream, carry: &dyn Carry) -> io::Result<()> 
 pub fn ask(run_folder: &Path, request: &Request) -> Result<Option<Value>, Failure> {
     let what = request.name();
     let broken = |error: io::Error| {
-        Failure::new(what, format!("the server's socket: {error}"), "See the server's log; the request may have been carried out")
+        Failure::new(
+            what,
+            format!("the server's socket: {error}"),
+            "See the server's log; the request may have been carried out",
+        )
     };
     let mut stream = match BlockingStream::connect(path(run_folder)) {
         Ok(stream) => stream,
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => return Ok(None),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
+            return Ok(None);
+        }
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            return Err(Failure::new(what, "this user may not use the server's socket", "Run it as the service's user"));
+            return Err(Failure::new(
+                what,
+                "this user may not use the server's socket",
+                "Run it as the service's user",
+            ));
         }
         Err(error) => return Err(broken(error)),
     };

@@ -202,7 +202,14 @@ async fn start(
     own(&mut supervisor, "feed", feed.run());
     own(&mut supervisor, "reporter", report(reports, outcomes, commits, Arc::clone(&metrics)));
 
-    let site = |name, listener, tls, site, connection_max| Listener { name, listener, tls, site, connection_max, stop: stop.clone() };
+    let site = |name, listener, tls, site, connection_max| Listener {
+        name,
+        listener,
+        tls,
+        site,
+        connection_max,
+        stop: stop.clone(),
+    };
     let settings = Arc::new(SettingsDesk { store: handle.clone(), office: Arc::clone(&office) });
     let hubs = hub_https::site(Arc::new(handle.clone()), settings, Arc::clone(&metrics));
     let minute = Some(Duration::from_secs(60));
@@ -239,7 +246,9 @@ async fn report(
         metrics.commits.inc();
         for outcome in report.outcomes {
             metrics.observations.inc_by(outcome.observations);
-            metrics.quarantined.inc_by(outcome.quarantined.iter().fold(0, |sum, q| sum.saturating_add(q.range.count())));
+            metrics
+                .quarantined
+                .inc_by(outcome.quarantined.iter().fold(0, |sum, q| sum.saturating_add(q.range.count())));
             // Closed: the server is stopping; hubs send again and are answered then.
             let _ = outcomes.send(outcome).await;
         }
