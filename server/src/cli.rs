@@ -49,6 +49,7 @@ pub enum Command {
     Patient(Patient),
     /// Binds a device to a patient from now on.
     Bind {
+        /// The data folder, and how the answer looks.
         #[command(flatten)]
         at: At,
         /// The hub.
@@ -80,17 +81,19 @@ pub enum Command {
     },
     /// Writes an encrypted backup of the store.
     Backup {
+        /// The data folder, and how the answer looks.
         #[command(flatten)]
         at: At,
         /// Where to; must not exist.
         #[arg(long, value_name = "FILE")]
         to: PathBuf,
-        /// The public half of a backup key (age1...).
-        #[arg(long, value_name = "age1...")]
+        /// The public half of a backup key (rpm-backup-...).
+        #[arg(long, value_name = "KEY")]
         recipient: String,
     },
     /// Puts a backup in the store's place. The server must not run.
     Restore {
+        /// The data folder, and how the answer looks.
         #[command(flatten)]
         at: At,
         /// The backup.
@@ -136,6 +139,7 @@ pub struct Init {
 pub enum Hub {
     /// Enrols a hub: its request becomes its enrolment file.
     Enrol {
+        /// The data folder, and how the answer looks.
         #[command(flatten)]
         at: At,
         /// The hub's certificate request, from `hub-agent identity new`.
@@ -152,6 +156,7 @@ pub enum Hub {
     List(At),
     /// Takes a hub's certificates back and cuts its session.
     Revoke {
+        /// The data folder, and how the answer looks.
         #[command(flatten)]
         at: At,
         /// The hub.
@@ -168,6 +173,7 @@ pub enum Hub {
 pub enum Patient {
     /// Adds a patient.
     Add {
+        /// The data folder, and how the answer looks.
         #[command(flatten)]
         at: At,
         /// JSON {"nhs_number","name","born","ward"}; `-` is standard input. Arguments show in the process list.
@@ -196,6 +202,7 @@ pub enum Patient {
 pub enum Token {
     /// Makes a token; it is shown once.
     Create {
+        /// The data folder, and how the answer looks.
         #[command(flatten)]
         at: At,
         /// clinician, installer, administrator or auditor.
@@ -216,6 +223,7 @@ pub enum Token {
     },
     /// Takes a token back.
     Revoke {
+        /// The data folder, and how the answer looks.
         #[command(flatten)]
         at: At,
         /// Its id: the part after `rpm_`.

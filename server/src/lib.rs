@@ -12,7 +12,6 @@ pub mod admin;
 pub mod alerts;
 pub mod app;
 pub mod audit;
-pub mod backup;
 pub mod broker;
 pub mod check;
 pub mod cli;

@@ -14,10 +14,11 @@ use server::admin::answer::Failure;
 use server::admin::office::Desk;
 use server::admin::{PatientDetails, Request, socket};
 use server::app::{self, CannotStart};
+use server::check;
 use server::cli::{Arguments, At, Audit, Command, Hub, Patient, Token};
 use server::config::Config;
 use server::setup::{self, CannotOpen};
-use server::{backup, check};
+use server::store::backup::BackupSecret;
 
 /// Largest file a command reads, in octets.
 const FILE_BYTES_MAX: u64 = 64 * 1024;
@@ -118,9 +119,14 @@ fn answer(command: Command) -> Result<Value, Failure> {
             Ok(json!({ "administrator_token": *token, "data": options.at.data }))
         }
         Command::BackupKey { identity } => {
-            let public = backup::create_key(&identity)
-                .map_err(|error| Failure::new("backup-key", error, "Choose a new file in a folder you may write"))?;
-            Ok(json!({ "recipient": public }))
+            let what = "backup-key";
+            if identity.exists() {
+                return Err(Failure::new(what, "the file exists", "Choose a new file; nothing was changed"));
+            }
+            let secret = BackupSecret::generate().map_err(|error| Failure::new(what, error, "Try again"))?;
+            runtime::files::write_atomically(&identity, secret.reveal().as_bytes(), 0o600)
+                .map_err(|error| Failure::new(what, error, "Choose a new file in a folder you may write"))?;
+            Ok(json!({ "recipient": secret.recipient().to_string() }))
         }
         Command::Restore { at, from, identity } => {
             setup::restore(&at.data, &from, &identity, now)?;

@@ -11,9 +11,7 @@ use crate::access::{Actor, Role, Scope};
 use crate::admin::answer::Failure;
 use crate::admin::office::Desk;
 use crate::admin::{Office, Request};
-use crate::alerts::Alerts;
-use crate::alerts::pack::Pack;
-use crate::backup;
+use crate::alerts::{Alerts, Pack};
 use crate::cli::Init;
 use crate::config::{Config, FILE, LogFormat, Population, RawAlerts, RawConfig};
 use crate::keys::{MasterKey, PatientVault, SealedFolder};
@@ -21,12 +19,15 @@ use crate::provisioning::authority::Authority;
 use crate::provisioning::enrolment::Whereabouts;
 use crate::provisioning::secrets::{self, ControlKey};
 use crate::provisioning::{ProvisioningError, Vault, VaultError};
+use crate::store::backup::{self, BackupSecret};
 use crate::store::sqlite::SqliteStore;
 
 /// How long the first administrator's token lasts, in days.
 const FIRST_TOKEN_DAYS: u32 = 30;
 /// Largest rule pack, in octets.
 const PACK_BYTES_MAX: u64 = 256 * 1024;
+/// Largest file of a backup key, in octets.
+const BACKUP_KEY_BYTES_MAX: u64 = 4096;
 
 /// A system taken up: what is opened before anything runs.
 pub struct System {
@@ -154,7 +155,6 @@ pub fn open(data: &Path, now: Timestamp) -> Result<System, CannotOpen> {
             server_name: config.server_name.clone(),
         },
         population: config.population,
-        data: data.to_owned(),
         certificate_names: config.certificate_names(),
         vault,
     };
@@ -217,7 +217,10 @@ pub fn restore(data: &Path, from: &Path, identity: &Path, now: Timestamp) -> Res
         }
     };
     clear(&fresh);
-    backup::open(from, &fresh, identity).map_err(|error| fail(&error))?;
+    let secret = runtime::files::read_bounded(identity, BACKUP_KEY_BYTES_MAX).map_err(|error| fail(&error))?;
+    let secret = Zeroizing::new(String::from_utf8(secret).map_err(|error| fail(&error.utf8_error()))?);
+    let secret: BackupSecret = secret.parse().map_err(|error| fail(&error))?;
+    backup::open(from, &fresh, &secret).map_err(|error| fail(&error))?;
     let renewed = SqliteStore::open(&fresh, PatientVault::new(&master), now).and_then(|mut store| store.renew(now));
     if let Err(error) = renewed {
         clear(&fresh);

@@ -1,6 +1,6 @@
 //! Carries requests out, in the store's thread.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -14,7 +14,6 @@ use shared::wire::{Settings, SignedSettings};
 use super::answer::Failure;
 use super::{PatientDetails, Request};
 use crate::access::{Action, Actor, Permit, permit};
-use crate::backup::{self, BackupError, Recipient};
 use crate::broker::TlsMaterial;
 use crate::config::Population;
 use crate::keys::SealedFolder;
@@ -23,6 +22,7 @@ use crate::provisioning::authority::{Authority, Revoked};
 use crate::provisioning::enrolment::{Whereabouts, enrolment};
 use crate::provisioning::request::HubRequest;
 use crate::provisioning::secrets::ControlKey;
+use crate::store::backup::Recipient;
 use crate::store::{AlertSink, Committed, NewBinding, NewHub, NewPatient, NewToken, Store, StoreError};
 
 /// Longest name of a patient or a user, in characters.
@@ -42,8 +42,6 @@ pub struct Office {
     pub whereabouts: Whereabouts,
     /// Whose NHS numbers are taken.
     pub population: Population,
-    /// The data folder.
-    pub data: PathBuf,
     /// The names the server's certificate must have.
     pub certificate_names: Vec<String>,
     /// The private keys.
@@ -166,11 +164,9 @@ impl Office {
     ///
     /// # Errors
     /// [`ProvisioningError`].
-    pub fn tls(&self, revoked: Vec<(String, Timestamp)>, now: Timestamp) -> Result<TlsMaterial, ProvisioningError> {
-        let entry = |(serial, at)| Revoked { serial, at, compromised: false };
-        let revoked: Vec<Revoked> = revoked.into_iter().map(entry).collect();
+    pub fn tls(&self, revoked: &[Revoked], now: Timestamp) -> Result<TlsMaterial, ProvisioningError> {
         self.authority.ensure_server(&self.vault, &self.certificate_names, now)?;
-        self.authority.tls(&self.vault, &revoked, now)
+        self.authority.tls(&self.vault, revoked, now)
     }
 
     /// A hub's settings, signed.
@@ -188,23 +184,12 @@ impl Office {
         self.control.sign(&settings).map_err(|error| StoreError::Unreadable(Box::new(error)))
     }
 
-    /// A consistent copy in the data folder, encrypted to where it is asked for, and removed again.
     fn back_up(&self, desk: &mut Desk<'_>, permit: &Permit, to: &Path, recipient: &str) -> Result<Done, Failure> {
         let what = "backup";
         let recipient: Recipient = recipient.parse().map_err(|error| {
             Failure::new(what, error, "Make a key with `monitor-server backup-key` and give its public half")
         })?;
-        let copy = self.data.join("backup.tmp");
-        let remove = || match std::fs::remove_file(&copy) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        };
-        let disk = |error| Failure::new(what, error, "Check the disk and the path; then try again");
-        remove().map_err(|error| disk(BackupError::Disk { path: copy.clone(), source: error }))?;
-        let copied = desk.store.backup(permit, &copy, desk.now).map_err(|error| Failure::of_store(what, &error));
-        let sealed = copied.and_then(|()| backup::seal(&copy, to, &recipient).map_err(disk));
-        remove().map_err(|error| disk(BackupError::Disk { path: copy.clone(), source: error }))?;
-        sealed?;
+        desk.store.backup(permit, to, &recipient, desk.now).map_err(|error| Failure::of_store(what, &error))?;
         Ok(json!({ "backup": to }).into())
     }
 

@@ -160,7 +160,7 @@ async fn start(
     let (metrics, counters) = (Arc::new(Metrics::new()), Arc::new(Counters::default()));
     let cursor_key = system.cursor_key()?;
     let sealing_keys = SealingKeys::load(&system.office.vault)?;
-    let material = system.office.tls(system.store.revoked_certificates()?, clock.wall())?;
+    let material = system.office.tls(&system.store.revoked()?, clock.wall())?;
     let tls = Tls::for_hubs(&material)?;
     let feed_tls = Tls::for_people(material.certificate_chain, material.key)?;
     let System { office, store, alerts, lock, .. } = system;

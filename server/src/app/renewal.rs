@@ -48,7 +48,7 @@ impl Renewal {
         let office = Arc::clone(&self.office);
         let (tls, feed_tls) = (self.tls.clone(), self.feed_tls.clone());
         let renewed = self.store.ask(move |store, _, now| -> Result<(), NotRenewed> {
-            let material = office.tls(store.revoked_certificates()?, now)?;
+            let material = office.tls(&store.revoked()?, now)?;
             tls.replace(&material)?;
             Ok(feed_tls.replace_for_people(material.certificate_chain, material.key)?)
         });

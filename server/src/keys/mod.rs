@@ -13,8 +13,6 @@ use hmac::{Hmac, Mac as _};
 use runtime::config_file::{Problem, check_private};
 use runtime::entropy::{self, EntropyUnavailable};
 use sha2::Sha256;
-use shared::id::SealingKeyId;
-use shared::sealing::SealingSecret;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 pub use patients::{PatientKey, PatientVault};

@@ -10,16 +10,11 @@ use axum::routing::get;
 use futures_util::future::BoxFuture;
 use rustls_pki_types::CertificateDer;
 use shared::id::HubId;
-use shared::sealing::SealingPublic;
-use shared::wire::{Settings, to_bytes};
 
 use super::error::Problem;
 use super::limits::BODY_BYTES_MAX;
 use super::serve::Site;
 use crate::broker::{Admission, Refusal, Unanswered, identity};
-use crate::provisioning::secrets::ControlKey;
-use crate::store::StoreError;
-use crate::store::owner::StoreHandle;
 use crate::web::metrics::Metrics;
 
 /// A hub's settings, signed by the control key.
