@@ -77,3 +77,8 @@ pub struct OpenedRecord {
     /// The record as it came (postcard of the sealed record), kept if it goes to quarantine.
     pub raw: Vec<u8>,
 }
+
+#[cfg(test)]
+mod bench;
+#[cfg(test)]
+mod tests;

@@ -218,3 +218,7 @@ impl Receipts {
         written.ok()
     }
 }
+
+#[cfg(test)]
+#[path = "receipts_tests.rs"]
+mod tests;
