@@ -173,7 +173,7 @@ pub(super) struct Bench {
     pub(super) fake: Arc<Fake>,
     pub(super) ingest: Ingest,
     pub(super) counters: Arc<Counters>,
-    down: mpsc::Receiver<(HubId, Vec<u8>)>,
+    pub(super) down: mpsc::Receiver<(HubId, Vec<u8>)>,
 }
 
 pub(super) fn bench_with(signer: Signer, fake: Fake, keys: SealingKeys) -> Bench {

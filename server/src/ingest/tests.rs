@@ -7,9 +7,7 @@ use proptest::prelude::*;
 use shared::id::{HubId, StreamId};
 use shared::sealing::{SealingSecret, Suite};
 use shared::time::{ClockState, Tick, Timestamp};
-use shared::wire::{
-    DownMessage, Opening, QuarantineReason, SealedRecord, UpMessage, WireBatch, from_bytes, to_bytes,
-};
+use shared::wire::{DownMessage, Opening, QuarantineReason, SealedRecord, UpMessage, WireBatch, from_bytes, to_bytes};
 
 use super::bench::{DAY_MS, Fake, HUB, NOW, Signer, bench, bench_with, entries, secret, sending, signer};
 use super::open::{read, verify_opening};
