@@ -16,6 +16,8 @@ use crate::wait;
 
 /// How long it may take to answer about its status.
 const READY_WITHIN: Duration = Duration::from_secs(20);
+/// A record younger than this is on its way.
+const CAUGHT_UP_MS: u64 = 3000;
 /// How long it may take to stop.
 const STOP_WITHIN: Duration = Duration::from_secs(25);
 
@@ -49,6 +51,17 @@ pub enum HubSource {
         /// Whether it begins again at its end.
         repeat: bool,
     },
+}
+
+/// What an agent counted when its queue was closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Closed {
+    /// Observations accepted: sealed, written and synced.
+    pub accepted: u64,
+    /// Observations receipted.
+    pub receipted: u64,
+    /// Records without a receipt.
+    pub pending_records: u64,
 }
 
 /// A hub, running or not.
@@ -119,7 +132,7 @@ impl Hub {
     pub fn configure(&self, devices: &[HubDevice]) -> anyhow::Result<()> {
         let path = |name: &str| self.folder.join(name).display().to_string();
         let mut text = format!(
-            "state_dir = {:?}\nruntime_dir = {:?}\nidentity_key = {:?}\nenrolment = {:?}\n",
+            "state_dir = {:?}\nruntime_dir = {:?}\nidentity_key = {:?}\nenrolment = {:?}\nlog = \"json\"\n",
             path("state"),
             path("run"),
             path("key.pem"),
@@ -218,6 +231,36 @@ impl Hub {
     /// The system's.
     pub fn kill(&mut self) -> anyhow::Result<()> {
         self.process.take().map_or(Ok(()), Process::kill)
+    }
+
+    /// Waits until little awaits a receipt: what is on its way while devices go on.
+    ///
+    /// # Errors
+    /// If there is a backlog still when the time is over.
+    pub fn caught_up(&self, within: Duration) -> anyhow::Result<()> {
+        wait::until("the agent to catch up", within, || {
+            let status = self.status().ok()?;
+            let is_young = status["oldest_pending_ms"].as_u64().is_none_or(|oldest| oldest < CAUGHT_UP_MS);
+            (is_young || status["pending_records"] == 0).then_some(())
+        })
+    }
+
+    /// Stops it in order: sources first, then the rest drains. Returns what it counted at its end, in observations.
+    ///
+    /// # Errors
+    /// If it does not stop, or says nothing of its counts.
+    pub fn stop_and_count(&mut self) -> anyhow::Result<Closed> {
+        let code = self.process.take().map(|process| process.stop(STOP_WITHIN)).transpose()?;
+        let lines = self.said();
+        let closed = lines.lines().rev().filter_map(|line| serde_json::from_str::<Value>(line).ok()).find_map(|line| {
+            let fields = line.get("fields").unwrap_or(&line);
+            Some(Closed {
+                accepted: fields.get("accepted")?.as_u64()?,
+                receipted: fields.get("receipted")?.as_u64()?,
+                pending_records: fields.get("pending")?.as_u64()?,
+            })
+        });
+        closed.with_context(|| format!("the agent ended with {code:?} and did not count; it said:\n{lines}"))
     }
 
     /// Stops it in order.
