@@ -1,0 +1,104 @@
+//! A server, a home and what the store holds, for tests that run the real programs.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OpenFlags};
+use tests::binaries::Binaries;
+use tests::hub::{Hub, HubDevice, HubSource};
+use tests::server::{Addresses, Server};
+
+pub(crate) const WARD: &str = "Test ward";
+
+/// A server that runs, and hubs to be started.
+pub(crate) struct World {
+    // Dropped first to last: processes before the folder they write to.
+    pub(crate) hubs: Vec<Hub>,
+    pub(crate) server: Server,
+    pub(crate) addresses: Addresses,
+    pub(crate) binaries: Binaries,
+    folder: tempfile::TempDir,
+}
+
+impl World {
+    /// A server of which every duration in rules is divided.
+    pub(crate) fn new(duration_divisor: u32) -> Self {
+        let binaries = Binaries::for_tests().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let mut server = Server::create(folder.path(), &binaries, duration_divisor).unwrap();
+        let addresses = server.start().unwrap();
+        Self { hubs: Vec::new(), server, addresses, binaries, folder }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Enrols a hub; its number is its place in `hubs`.
+    pub(crate) fn add_hub(&mut self, label: &str) -> usize {
+        let hub = Hub::enrolled(self.path(label), &self.binaries, &self.server, label).unwrap();
+        self.hubs.push(hub);
+        self.hubs.len() - 1
+    }
+
+    /// A patient bound to a device of a hub.
+    pub(crate) fn add_patient(&self, hub: usize, device: &str, name: &str, index: u64) -> String {
+        let patient = self.server.add_patient(name, &tests::patients::nhs_number(index), WARD).unwrap();
+        self.server.bind(&self.hubs[hub].id, device, &patient).unwrap();
+        patient
+    }
+
+    /// A recording of pulse and saturation, row by row a second apart, that a hub plays over and over.
+    pub(crate) fn looping(&self, name: &str, rows: &[(u16, u8)], speed: f64) -> HubDevice {
+        let file = self.path(&format!("{name}.csv"));
+        let text: String =
+            rows.iter().enumerate().map(|(second, (pulse, spo2))| format!("{second},{pulse},{spo2}\n")).collect();
+        std::fs::write(&file, format!("time_s,pulse,spo2\n{text}")).unwrap();
+        let source = HubSource::Replay { path: file, speed, columns: Vec::new(), repeat: true };
+        HubDevice { name: name.to_owned(), source }
+    }
+
+    /// What the store holds, read beside the server.
+    pub(crate) fn store(&self) -> Connection {
+        store(self.server.data())
+    }
+
+    pub(crate) fn count(&self, key: &str) -> u64 {
+        let counts = self.server.counts().unwrap();
+        counts[key].as_u64().unwrap_or_else(|| panic!("no `{key}` in {counts}"))
+    }
+
+    pub(crate) const fn door(&self) -> SocketAddr {
+        self.addresses.mqtt
+    }
+}
+
+pub(crate) fn store(data: &Path) -> Connection {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    Connection::open_with_flags(data.join("store.sqlite"), flags).unwrap()
+}
+
+/// How often each place of a record is stored, where that is not once.
+pub(crate) fn repeated(store: &Connection) -> Vec<(i64, i64, i64)> {
+    let sql = "SELECT stream, sequence, position FROM observation GROUP BY 1, 2, 3 HAVING count(*) > 1";
+    let mut statement = store.prepare(sql).unwrap();
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
+    rows.map(Result::unwrap).collect()
+}
+
+/// Gaps inside streams: a sequence between the first and the last that is neither stored nor reported gone.
+pub(crate) fn gaps(store: &Connection) -> Vec<(i64, i64, i64)> {
+    let mut statement = store.prepare("SELECT stream, first, last FROM stream_range ORDER BY stream, first").unwrap();
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
+    let mut next: BTreeMap<i64, i64> = BTreeMap::new();
+    let mut gaps = Vec::new();
+    for (stream, first, last) in rows.map(Result::unwrap).collect::<Vec<(i64, i64, i64)>>() {
+        let expected = *next.get(&stream).unwrap_or(&1);
+        if first > expected {
+            gaps.push((stream, expected, first - 1));
+        }
+        next.insert(stream, last + 1);
+    }
+    gaps
+}

@@ -1,0 +1,15 @@
+//! The whole system as real processes, with TLS, door and disk, on this machine: what is promised is tried.
+#![allow(clippy::print_stdout, clippy::print_stderr, clippy::disallowed_methods)]
+#![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod backlog;
+mod clients;
+mod delivery;
+mod home;
+mod planted;
+mod planted_live;
+mod stolen_disk;
+mod sync_order;
+mod trace;
+mod wrong_patient;
