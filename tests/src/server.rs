@@ -70,15 +70,11 @@ impl Server {
             process: None,
         };
         let divisor = duration_divisor.to_string();
-        server.ask(&["init", "--server-name", SERVER_NAME, "--training", "--duration-divisor", &divisor], "")?;
-        let file = server.data.join("server.toml");
-        let [mqtt, hub_https, feed, metrics] = free_ports()?;
-        let listeners = [("mqtt", mqtt), ("hub_https", hub_https), ("feed", feed), ("metrics", metrics)];
-        let mut text = std::fs::read_to_string(&file)?;
-        for (key, address) in listeners {
-            text = with_key(&text, key, &format!("\"{address}\""));
-        }
-        std::fs::write(&file, text)?;
+        let ports: [SocketAddr; 4] = free_ports()?;
+        let [mqtt, hub_https, feed, metrics] = ports.map(|port| port.to_string());
+        let doors = ["--mqtt", &mqtt, "--hub-https", &hub_https, "--feed", &feed, "--metrics", &metrics];
+        let who = ["init", "--server-name", SERVER_NAME, "--training", "--duration-divisor", &divisor];
+        server.ask(&[who.as_slice(), &doors].concat(), "")?;
         Ok(server)
     }
 
@@ -236,27 +232,4 @@ fn addresses(file: &Path) -> anyhow::Result<Addresses> {
         feed: address("feed")?,
         metrics: address("metrics")?,
     })
-}
-
-/// A TOML text with a top-level key set.
-fn with_key(text: &str, key: &str, value: &str) -> String {
-    let is_key = |line: &str| line.split_once('=').is_some_and(|(name, _)| name.trim() == key);
-    let line = format!("{key} = {value}");
-    if text.lines().any(is_key) {
-        let lines = text.lines().map(|old| if is_key(old) { line.clone() } else { old.to_owned() });
-        lines.collect::<Vec<_>>().join("\n") + "\n"
-    } else {
-        format!("{line}\n{text}")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_key_is_set_once_and_before_any_table() {
-        assert_eq!(with_key("a = 1\n[t]\nb = 2\n", "a", "3"), "a = 3\n[t]\nb = 2\n");
-        assert_eq!(with_key("[t]\nb = 2\n", "a", "3"), "a = 3\n[t]\nb = 2\n");
-    }
 }
