@@ -157,9 +157,13 @@ impl Feed {
         (feed, door, commit)
     }
 
-    /// Runs until nobody can commit any more and every client has been closed.
+    /// Runs until the stop, or until nobody can commit any more; then until every client has been closed.
+    ///
+    /// It does not wait for the last commits: it asks the store, and the store ends when nobody can ask it. What a
+    /// client misses by that comes when it resumes.
     pub async fn run(mut self) {
         let mut commits_open = true;
+        let stop = self.shared.stop.clone();
         while commits_open || !self.clients.is_empty() {
             tokio::select! {
                 commit = self.commits.recv(), if commits_open => match commit {
@@ -171,6 +175,10 @@ impl Feed {
                         self.shared.stop.cancel();
                     }
                 },
+                () = stop.cancelled(), if commits_open => {
+                    commits_open = false;
+                    self.newcomers.close();
+                }
                 Some(newcomer) = self.newcomers.recv(), if commits_open => self.welcome(newcomer),
                 Some(ended) = self.clients.join_next_with_id() => {
                     let id = ended.map_or_else(|error| error.id(), |(id, ())| id);
