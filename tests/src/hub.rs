@@ -156,6 +156,21 @@ impl Hub {
         Ok(())
     }
 
+    /// Lets it run without devices until it knows the settings with this counter, as an installer does before they
+    /// leave: what its devices say from then on is bound.
+    ///
+    /// # Errors
+    /// If it does not get them in time.
+    pub fn learn_settings(&mut self, counter: u64) -> anyhow::Result<()> {
+        self.configure(&[])?;
+        self.start()?;
+        wait::until("the hub to learn its settings", READY_WITHIN, || {
+            (self.count("settings_counter").ok()? >= counter).then_some(())
+        })
+        .with_context(|| format!("the agent said:\n{}", self.said()))?;
+        self.stop()
+    }
+
     /// Starts it and waits until it answers about its status.
     ///
     /// # Errors

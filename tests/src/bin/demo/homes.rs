@@ -52,18 +52,19 @@ impl Homes {
         let per_home = cast.members.len().div_ceil(cast.homes);
         for (number, members) in cast.members.chunks(per_home).enumerate() {
             let label = format!("home-{}", number + 1);
-            let hub = Hub::enrolled(scratch.join(&label), binaries, server, &label)?;
-            let mut devices = Vec::new();
+            let mut hub = Hub::enrolled(scratch.join(&label), binaries, server, &label)?;
+            let (mut devices, mut counter) = (Vec::new(), 0);
             for (place, member) in members.iter().enumerate() {
                 let patient = server.add_patient(&member.name, &member.nhs_number, WARD)?;
                 let name = format!("oximeter-{}", place + 1);
                 let link = hub.folder().join(&name);
-                server.bind(&hub.id, &name, &patient)?;
+                counter = server.bind(&hub.id, &name, &patient)?["settings_counter"].as_u64().context("no counter")?;
                 let source = HubSource::Serial { path: link.clone(), protocol: member.protocol.name() };
                 devices.push(HubDevice { name, source });
                 if let Some(path) = member.replay.clone() {
                     let name = format!("recording-{}", place + 1);
-                    server.bind(&hub.id, &name, &patient)?;
+                    let bound = server.bind(&hub.id, &name, &patient)?;
+                    counter = bound["settings_counter"].as_u64().context("no counter")?;
                     let columns = vec!["resp"];
                     let source = HubSource::Replay { path, speed: f64::from(speed), columns, repeat: false };
                     devices.push(HubDevice { name, source });
@@ -73,6 +74,7 @@ impl Homes {
                 homes.plans.push((patient.clone(), plan));
                 homes.names.insert(patient, member.name.clone());
             }
+            hub.learn_settings(counter)?;
             hub.configure(&devices)?;
             homes.hubs.push(hub);
         }
