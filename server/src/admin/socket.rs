@@ -75,10 +75,9 @@ pub async fn serve(listener: UnixListener, carry: Arc<dyn Carry>, stop: Cancella
                 let (stream, _) = accepted?;
                 let (carry, places) = (Arc::clone(&carry), Arc::clone(&places));
                 guests.spawn(async move {
-                    if let Ok(_place) = places.acquire().await {
-                        if let Err(error) = serve_one(stream, carry.as_ref()).await {
-                            tracing::debug!(%error, "a request of the command line was cut off");
-                        }
+                    let Ok(_place) = places.acquire().await else { return };
+                    if let Err(error) = serve_one(stream, carry.as_ref()).await {
+                        tracing::debug!(%error, "a request of the command line was cut off");
                     }
                 });
             }

@@ -99,7 +99,8 @@ pub fn init(format: Format, level: Level) {
         Some(Ok(level)) => level,
         Some(Err(_)) | None => level,
     };
-    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    // Plain, for files and the journal.
+    let layer = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(std::io::stderr);
     let registry = tracing_subscriber::registry().with(targets(level));
     let started = match format {
         Format::Text => registry.with(layer).try_init(),
