@@ -60,11 +60,8 @@ fn recorded_patients_alert_where_they_must_and_no_breathing_breaches_for_a_minut
             let on = |rule: &str| events.iter().filter(|event| event.rule.starts_with(rule)).count();
             let respiration = |event: &&AlertEvent| event.rule == "respiration-high" || event.rule == "respiration-low";
             let respiration: Vec<&AlertEvent> = events.iter().filter(respiration).collect();
-            // No recorded patient's readings breach for 60 s. One run is completed by the loss of the signal (§3,
-            // gaps count): the last two valid readings are 8, then come three minutes of blanks and zeros.
-            let lost = respiration.iter().all(|event| event.words.contains("last known 8 /min"));
-            assert!(lost, "{name} at {divisor}: {respiration:?}");
-            assert_eq!(respiration.len(), usize::from(name == "bidmc_13"), "{name} at {divisor}: {respiration:?}");
+            // No recorded patient breaches for 60 s.
+            assert!(respiration.is_empty(), "{name} at {divisor}: {respiration:?}");
             let low = on("spo2-low") + on("spo2-very-low") + on("spo2-floor");
             assert_eq!(low > 0, name == "bidmc_49", "{name} at {divisor}");
         }
