@@ -67,8 +67,9 @@ class Feed:
 
 
 def show(message):
-    for alert in message.get("alerts", []) + [message["alert"]] * ("alert" in message):
-        print("alert", alert["number"], alert["change"], alert["priority"], alert["words"], flush=True)
+    events = [("standing", alert) for alert in message.get("alerts", [])]
+    for kind, alert in events + [(key, message[key]) for key in ("alert",) if key in message]:
+        print(kind, alert["number"], alert["change"], alert["priority"], alert["words"], flush=True)
     for value in message.get("live", []) + message.get("values", []):
         print("live", value["patient"], value["metric"], value.get("value") or value.get("none"), flush=True)
 
@@ -86,7 +87,7 @@ def main():
             feed = Feed(options, token, cursor)
             while True:
                 message = feed.message()
-                print(message["type"], message["n"], flush=True)
+                print("message", message["n"], message["type"], flush=True)
                 show(message)
                 if "cursor" in message:
                     cursor = message["cursor"]

@@ -18,6 +18,8 @@ use crate::wait;
 const READY_WITHIN: Duration = Duration::from_secs(20);
 /// A record younger than this is on its way.
 const CAUGHT_UP_MS: u64 = 3000;
+/// More records than this are a backlog.
+const ON_ITS_WAY_RECORDS_MAX: u64 = 32;
 /// How long it may take to stop.
 const STOP_WITHIN: Duration = Duration::from_secs(25);
 
@@ -220,10 +222,8 @@ impl Hub {
     pub fn drained(&self, within: Duration) -> anyhow::Result<Value> {
         wait::until("the agent's queue to drain", within, || {
             let status = self.status().ok()?;
-            let count = |key: &str| status.get(key).and_then(Value::as_u64);
-            let is_drained = count("pending_records") == Some(0)
-                && count("unaccepted_observations") == Some(0)
-                && count("accepted_observations") == count("receipted_observations");
+            let is_zero = |key: &str| status.get(key).and_then(Value::as_u64) == Some(0);
+            let is_drained = is_zero("pending_records") && is_zero("unaccepted_observations");
             is_drained.then_some(status)
         })
     }
@@ -248,15 +248,16 @@ impl Hub {
         self.process.take().map_or(Ok(()), Process::kill)
     }
 
-    /// Waits until little awaits a receipt: what is on its way while devices go on.
+    /// Waits until it is connected and no more awaits a receipt than what is on its way while devices go on.
     ///
     /// # Errors
     /// If there is a backlog still when the time is over.
     pub fn caught_up(&self, within: Duration) -> anyhow::Result<()> {
         wait::until("the agent to catch up", within, || {
             let status = self.status().ok()?;
+            let pending = status["pending_records"].as_u64()?;
             let is_young = status["oldest_pending_ms"].as_u64().is_none_or(|oldest| oldest < CAUGHT_UP_MS);
-            (is_young || status["pending_records"] == 0).then_some(())
+            (status["state"] == "connected" && is_young && pending <= ON_ITS_WAY_RECORDS_MAX).then_some(())
         })
     }
 

@@ -199,6 +199,19 @@ impl Server {
         text(&self.ask(&arguments, "")?, "token").map(str::to_owned)
     }
 
+    /// Makes a key pair for backups and returns the public half.
+    ///
+    /// # Errors
+    /// If the file exists.
+    pub fn backup_key(&self, identity: &Path) -> anyhow::Result<String> {
+        let mut command = Command::new(&self.binary);
+        command.arg("backup-key").arg("--identity").arg(identity);
+        let said = process::output(command, "")?;
+        let recipient =
+            said.split(|c: char| c.is_whitespace() || c == '"').find(|word| word.starts_with("rpm-backup-"));
+        recipient.map(str::to_owned).with_context(|| format!("no recipient in: {said}"))
+    }
+
     /// Counts of its store.
     ///
     /// # Errors

@@ -54,5 +54,5 @@ fn a_hundred_lines_of_python_follow_the_feed_through_a_restart() {
     let said = seen(&mut client, "raised", before + 1);
     let alerts: Vec<&str> = said.lines().filter(|line| line.starts_with("alert ")).collect();
     let numbers: Vec<u64> = alerts.iter().map(|line| line.split(' ').nth(1).unwrap().parse().unwrap()).collect();
-    assert!(numbers.is_sorted_by(|a, b| a < b), "every event once and in order: {numbers:?}");
+    assert!(numbers.is_sorted_by(|a, b| a < b), "every event once and in order: {numbers:?}; {said}");
 }

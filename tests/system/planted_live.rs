@@ -30,7 +30,9 @@ fn disks_backups_and_logs_hold_no_name_number_or_value_in_clear() {
     let listed = world.server.ask(&["patient", "list"], "").unwrap().to_string();
     assert!(planted::holds(listed.as_bytes(), &planted::identity()), "who may see the name sees it");
     let backup = world.path("backup");
-    world.server.ask(&["backup", "--out", &backup.display().to_string()], "").unwrap();
+    let recipient = world.server.backup_key(&world.path("backup.key")).unwrap();
+    let to = backup.display().to_string();
+    world.server.ask(&["backup", "--to", &to, "--recipient", &recipient], "").unwrap();
     let look = |place: &str, bytes: &[u8], with_values: bool| {
         planted::look(place, bytes, &planted::identity());
         if with_values {

@@ -29,12 +29,23 @@ pub(crate) fn is_possible(test: &str) -> bool {
     false
 }
 
-/// A command that traces a program; its arguments follow.
+/// A command that traces a program; its arguments follow. The process that is started is the program itself, so that
+/// signals reach it; the tracer is a grandchild and ends with it.
 pub(crate) fn strace(program: &Path, calls: &str, out: &Path, more: &[&str]) -> Command {
     let mut command = Command::new("strace");
-    command.args(["-f", "-y", "-s", "4096", "-e", &format!("trace={calls}")]).args(more);
+    command.args(["-D", "-f", "-y", "-s", "4096", "-e", &format!("trace={calls}")]).args(more);
     command.arg("-o").arg(out).arg(program);
     command
+}
+
+/// What the tracer wrote, once it has written everything: it says how each process ended.
+pub(crate) fn finished(out: &Path, process: u32) -> String {
+    let end = [format!("{process} +++ "), format!("{process}  +++ ")];
+    let whole = tests::wait::until("the trace's end", std::time::Duration::from_secs(20), || {
+        let text = std::fs::read_to_string(out).ok()?;
+        text.lines().rev().take(50).any(|line| end.iter().any(|end| line.starts_with(end))).then_some(text)
+    });
+    whole.unwrap()
 }
 
 /// `name(arguments)   = result ...`: the last bracket that a result follows ends the arguments.
