@@ -32,8 +32,8 @@ pub const DEVICE_IDENTITY_BYTES_MAX: usize = 64;
 pub const NAME_CHARACTERS_MAX: usize = 200;
 /// Most events a feed can ask for at once; more come with the next call.
 pub const EVENTS_PAGE_MAX: usize = 1_000;
-/// Largest request or answer on the administration socket, in octets; a larger one is refused.
-pub const ADMIN_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Largest request on the administration socket, in octets; a larger one is refused.
+pub const ADMIN_BYTES_MAX: u64 = 256 * 1024;
 /// Administration requests served at once; further ones wait to be accepted.
 pub const ADMIN_CONNECTIONS_MAX: usize = 8;
 /// How long an administration request may take to arrive; a slower one is closed.

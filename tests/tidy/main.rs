@@ -7,6 +7,7 @@ mod code;
 mod files;
 mod imports;
 mod layout;
+mod limits;
 mod manifests;
 mod text;
 mod words;

@@ -20,13 +20,8 @@ use tokio_util::sync::CancellationToken;
 use super::Request;
 use super::answer::Failure;
 use crate::access::Actor;
+use crate::limits::{ADMIN_BYTES_MAX, ADMIN_CONNECTIONS_MAX, ADMIN_READ_MAX};
 
-/// Requests served at the same time; a further one waits.
-const REQUESTS_MAX: usize = 4;
-/// Largest request, in octets; a larger one is refused.
-const REQUEST_BYTES_MAX: u64 = 256 * 1024;
-/// Longest wait for a request to arrive.
-const REQUEST_WITHIN: Duration = Duration::from_secs(10);
 /// Longest wait of the command line for an answer: a backup takes a while.
 const ANSWER_WITHIN: Duration = Duration::from_secs(600);
 
@@ -65,7 +60,7 @@ pub fn listen(run_folder: &Path) -> io::Result<UnixListener> {
 /// # Errors
 /// The listener failed.
 pub async fn serve(listener: UnixListener, carry: Arc<dyn Carry>, stop: CancellationToken) -> io::Result<()> {
-    let places = Arc::new(Semaphore::new(REQUESTS_MAX));
+    let places = Arc::new(Semaphore::new(ADMIN_CONNECTIONS_MAX));
     let mut guests = JoinSet::new();
     loop {
         tokio::select! {
@@ -90,8 +85,8 @@ pub async fn serve(listener: UnixListener, carry: Arc<dyn Carry>, stop: Cancella
 async fn serve_one(mut stream: UnixStream, carry: &dyn Carry) -> io::Result<()> {
     let user = socket_peercred(&stream).map(|peer| peer.uid.as_raw().to_string())?;
     let mut bytes = Vec::new();
-    let limited = &mut (&mut stream).take(REQUEST_BYTES_MAX);
-    tokio::time::timeout(REQUEST_WITHIN, limited.read_to_end(&mut bytes)).await??;
+    let limited = &mut (&mut stream).take(ADMIN_BYTES_MAX);
+    tokio::time::timeout(ADMIN_READ_MAX, limited.read_to_end(&mut bytes)).await??;
     let answer = match serde_json::from_slice::<Request>(&bytes) {
         Ok(request) => {
             tracing::info!(request = request.name(), user, "the command line asks");

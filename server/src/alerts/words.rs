@@ -29,7 +29,8 @@ pub fn value(value: Value) -> String {
 /// A duration in whole seconds.
 #[must_use]
 pub fn seconds(millis: u64) -> String {
-    format!("{} s", millis.checked_div(1000).unwrap_or(0))
+    let (whole, rest) = (millis / 1000, (millis % 1000) / 100);
+    if rest == 0 { format!("{whole} s") } else { format!("{whole}.{rest} s") }
 }
 
 /// A moment as `14:04 UTC`; pages show local time from the event's own times.

@@ -17,7 +17,6 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use runtime::clock::Clock;
 use runtime::exit::Exit;
@@ -33,18 +32,17 @@ use crate::feed::{Feed, FeedCommit, FeedParts, WatchedStore};
 use crate::ingest::counters::Counters;
 use crate::ingest::receipts::Receipts;
 use crate::ingest::{Ingest, SealingKeys, Streams};
+use crate::limits::DRAIN_MAX;
 use crate::provisioning::ProvisioningError;
 use crate::setup::{CannotOpen, System, reachable};
 use crate::store::owner::{CommitReport, StoreOwner};
 use crate::store::{BatchOutcome, Store, StoreError};
+use crate::web::limits::CONNECTION_MAX;
 use crate::web::metrics::Metrics;
 use crate::web::serve::{Listener, open_site};
 use crate::web::{hub_https, people, prometheus};
 use ports::{Counter, SettingsDesk};
 use renewal::Renewal;
-
-/// How long a stop may take.
-const GRACE: Duration = Duration::from_secs(15);
 
 /// Why the server cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -139,7 +137,7 @@ pub async fn run(data: &Path, announce: impl FnOnce(&Addresses)) -> Result<Exit,
     runtime::files::write_atomically(&run_folder.join("addresses.json"), &text, 0o600)?;
     announce(&addresses);
     runtime::notify::ready();
-    let exit = lock.supervisor.run(GRACE).await;
+    let exit = lock.supervisor.run(DRAIN_MAX).await;
     drop(lock.lock);
     Ok(exit)
 }
@@ -212,12 +210,12 @@ async fn start(
     };
     let settings = Arc::new(SettingsDesk { store: handle.clone(), office: Arc::clone(&office) });
     let hubs = hub_https::site(Arc::new(handle.clone()), settings, Arc::clone(&metrics));
-    let minute = Some(Duration::from_secs(60));
-    own(&mut supervisor, "hub_https", site("hub_https", listeners.hub_https, Some(tls.clone()), hubs, minute).run());
+    let short = Some(CONNECTION_MAX);
+    own(&mut supervisor, "hub_https", site("hub_https", listeners.hub_https, Some(tls.clone()), hubs, short).run());
     let watched = open_site(people(feed_door, Arc::new(handle.clone())));
     own(&mut supervisor, "feed_https", site("feed", listeners.feed, Some(feed_tls.clone()), watched, None).run());
     let measured = open_site(prometheus(metrics));
-    own(&mut supervisor, "metrics", site("metrics", listeners.metrics, None, measured, minute).run());
+    own(&mut supervisor, "metrics", site("metrics", listeners.metrics, None, measured, short).run());
 
     let renewal = Renewal { store: handle.clone(), office: Arc::clone(&office), tls, feed_tls, stop: stop.clone() };
     let renewal = Arc::new(renewal);
