@@ -67,6 +67,13 @@ pub enum Scope {
 }
 
 impl Scope {
+    /// Whether something that concerns these wards may be seen. What concerns none (a home nobody is bound to) is for
+    /// those who see every ward.
+    #[must_use]
+    pub fn sees(&self, wards: &[Ward]) -> bool {
+        *self == Self::AllWards || wards.iter().any(|ward| self.covers(ward))
+    }
+
     /// Whether the ward is in it.
     #[must_use]
     pub fn covers(&self, ward: &Ward) -> bool {

@@ -58,6 +58,21 @@ impl Knowledge {
         }
     }
 
+    /// Why nothing comes from a device, as far as is known.
+    #[must_use]
+    pub fn cause_of(&self, hub: HubId, device: &DeviceId) -> &'static str {
+        let Some(known) = self.hubs.get(&hub) else { return "hub not heard" };
+        match (known.connected, known.devices.get(device)) {
+            (Some(false) | None, _) => "hub not connected (hub off or network down)",
+            (_, Some(DeviceState::Absent)) => "device not there (battery, range or off)",
+            (_, Some(DeviceState::Silent)) => "device connected and silent",
+            (_, Some(DeviceState::Unreadable)) => "device speaks and cannot be read",
+            (_, Some(DeviceState::Busy)) => "device's port is held by another program",
+            (_, Some(DeviceState::Connected)) => "sensor off or no usable signal",
+            (_, None) => "the hub knows no device of this name, or has not fetched its new settings",
+        }
+    }
+
     /// The most likely cause, in words.
     #[must_use]
     pub fn cause(&self, metric: &MetricState, spot: bool) -> &'static str {

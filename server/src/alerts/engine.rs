@@ -36,7 +36,7 @@ pub(super) struct Facts<'r> {
     pub(super) rule: &'r str,
     pub(super) priority: Priority,
     pub(super) kind: AlertKind,
-    pub(super) metric: Metric,
+    pub(super) metric: Option<Metric>,
     pub(super) words: String,
     pub(super) evidence: Vec<Evidence>,
 }
@@ -52,6 +52,8 @@ pub enum Due {
     NoReading(Metric),
     /// Absence of a metric.
     Absence(Metric),
+    /// A bound device that was never heard.
+    Unheard,
 }
 
 impl Due {
@@ -63,6 +65,7 @@ impl Due {
             Self::Gated(_) => "gate",
             Self::NoReading(_) => "no reading",
             Self::Absence(_) => "absence",
+            Self::Unheard => "bound device not heard",
         }
     }
 }
@@ -94,7 +97,8 @@ pub fn next_due(pack: &Pack, subject: Subject, state: &SubjectState, only: Optio
             absence.and_then(|rule| metric.absence.deadline(rule.after_ms)).map(|at| (at, Due::Absence(of))),
         ]
     });
-    limits.chain(others.flatten()).min()
+    let unheard = pack.unheard_ms().filter(|_| only.is_none()).and_then(|wait| state.unheard.deadline(wait));
+    limits.chain(others.flatten()).chain(unheard.map(|at| (at, Due::Unheard))).min()
 }
 
 /// Whether an observation belongs to the live lane (SEMANTICS §2). Metrics without rules have none.
@@ -159,6 +163,7 @@ impl Engine<'_> {
         let metric = self.state.metric(of);
         let stale = |earlier: Seen| seen.taken.since(earlier.taken) > Duration::from_millis(EARLIER_MS);
         if metric.earlier.is_none_or(stale) {
+            metric.older = metric.earlier;
             metric.earlier = metric.valid.or(Some(seen));
         }
         metric.valid = Some(seen);
@@ -174,6 +179,7 @@ impl Engine<'_> {
         if let Subject::Hub(_) = self.subject {
             return;
         }
+        self.heard(of, seen);
         self.end(Due::Gated(of), seen, "signal is good again");
         self.end(Due::NoReading(of), seen, "readings are back");
         if rules.absence.is_some() {
@@ -223,6 +229,7 @@ impl Engine<'_> {
             Due::Gated(of) => self.raise_gated(of, at),
             Due::NoReading(of) => self.raise_no_reading(of, at),
             Due::Absence(of) => self.raise_absence(of, at),
+            Due::Unheard => self.raise_unheard(at),
         }
     }
 
@@ -240,7 +247,7 @@ impl Engine<'_> {
         }
         let evidence = breach.iter().map(|seen| seen.evidence(rule.metric, at)).collect();
         let (kind, priority) = (AlertKind::Physiological, rule.priority);
-        let facts = Facts { rule: &rule.id, priority, kind, metric: rule.metric, words: text, evidence };
+        let facts = Facts { rule: &rule.id, priority, kind, metric: Some(rule.metric), words: text, evidence };
         let mut condition = std::mem::take(&mut limit.condition);
         self.raise(&mut condition, facts, at);
         if let Some(limit) = self.state.limits.get_mut(place) {
@@ -254,7 +261,7 @@ impl Engine<'_> {
         let mut condition = std::mem::take(&mut limit.condition);
         let words = format!("{} {} back inside", rule.metric.label(), words::value(seen.value));
         let evidence = vec![seen.evidence(rule.metric, seen.taken)];
-        let (kind, priority, metric) = (AlertKind::Physiological, rule.priority, rule.metric);
+        let (kind, priority, metric) = (AlertKind::Physiological, rule.priority, Some(rule.metric));
         self.give_back(&mut condition, Facts { rule: &rule.id, priority, kind, metric, words, evidence }, seen.taken);
         if let Some(limit) = self.state.limits.get_mut(place) {
             limit.condition = condition;

@@ -86,7 +86,7 @@ impl Engine<'_> {
             pack: self.pack.label.clone(),
             priority: standing.priority,
             kind: facts.kind,
-            metric: Some(facts.metric),
+            metric: facts.metric,
             words: facts.words,
             evidence: facts.evidence,
         });

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use shared::id::{DeviceId, HubId};
 use shared::metric::Metric;
 use shared::reading::NoReading;
 use shared::time::Timestamp;
@@ -10,7 +11,7 @@ use super::amount::Amount;
 use super::engine::{Due, Engine, Facts};
 use super::rule::{LimitRule, Pack};
 use super::state::{Condition, MetricState, Seen};
-use super::{AlertKind, Priority, words};
+use super::{AlertKind, Evidence, Priority, words};
 
 /// The finding's slot in a metric's state; limits have theirs elsewhere.
 fn slot(metric: &mut MetricState, due: Due) -> Option<&mut Condition> {
@@ -18,7 +19,7 @@ fn slot(metric: &mut MetricState, due: Due) -> Option<&mut Condition> {
         Due::Gated(_) => Some(&mut metric.gated),
         Due::NoReading(_) => Some(&mut metric.no_reading),
         Due::Absence(_) => Some(&mut metric.absence),
-        Due::Limit(_) => None,
+        Due::Limit(_) | Due::Unheard => None,
     }
 }
 
@@ -30,6 +31,7 @@ fn rule_id(pack: &Pack, due: Due) -> String {
             let rule = pack.metric(of).and_then(|rules| rules.absence.as_ref());
             rule.map_or_else(|| format!("absence:{}", of.name()), |rule| rule.id.clone())
         }
+        Due::Unheard => UNHEARD.to_owned(),
         Due::Limit(place) => pack.limits.get(place).map(|rule| rule.id.clone()).unwrap_or_default(),
     }
 }
@@ -37,16 +39,19 @@ fn rule_id(pack: &Pack, due: Due) -> String {
 const fn metric_of(due: Due) -> Option<Metric> {
     match due {
         Due::Gated(of) | Due::NoReading(of) | Due::Absence(of) => Some(of),
-        Due::Limit(_) => None,
+        Due::Limit(_) | Due::Unheard => None,
     }
 }
 
 const fn kind_of(due: Due) -> AlertKind {
     match due {
-        Due::NoReading(_) | Due::Absence(_) => AlertKind::Technical,
+        Due::NoReading(_) | Due::Absence(_) | Due::Unheard => AlertKind::Technical,
         Due::Gated(_) | Due::Limit(_) => AlertKind::Physiological,
     }
 }
+
+/// The rule id of a bound device that was never heard.
+const UNHEARD: &str = "bound_device_not_heard";
 
 /// What becomes of a finding.
 #[derive(Clone, Copy)]
@@ -85,7 +90,7 @@ impl Engine<'_> {
         let Some(mut condition) = slot(self.state.metric(of), due).map(std::mem::take) else { return };
         let rule = rule_id(self.pack, due);
         let evidence = seen.iter().map(|seen| seen.evidence(of, at)).collect();
-        let facts = Facts { rule: &rule, priority, kind: kind_of(due), metric: of, words, evidence };
+        let facts = Facts { rule: &rule, priority, kind: kind_of(due), metric: Some(of), words, evidence };
         match turn {
             Turn::Raise => self.raise(&mut condition, facts, at),
             Turn::Return => self.give_back(&mut condition, facts, at),
@@ -114,9 +119,10 @@ impl Engine<'_> {
         let red = breached().any(|rule| rule.red_band);
         let red = breached().map(|rule| rule.priority).max().filter(|_| red);
         let by = self.pack.metric(metric.metric).and_then(|rules| rules.falling_by);
-        let earlier = metric.earlier.filter(|earlier| last.taken.since(earlier.taken) <= within);
-        let earlier = earlier.and_then(|earlier| Amount::of(metric.metric, earlier.value));
-        let falling = by.zip(earlier).is_some_and(|(by, earlier)| amount.fell_by(earlier, by));
+        let earlier = metric.earlier.into_iter().chain(metric.older);
+        let earlier = earlier.filter(|earlier| last.taken.since(earlier.taken) <= within);
+        let mut earlier = earlier.filter_map(|earlier| Amount::of(metric.metric, earlier.value));
+        let falling = by.is_some_and(|by| earlier.any(|earlier| amount.fell_by(earlier, by)));
         red.max(falling.then_some(self.pack.falling_priority))
     }
 
@@ -153,6 +159,52 @@ impl Engine<'_> {
         format!("{}: nothing usable for {}: {cause}{last}", of.label(), words::seconds(after_ms))
     }
 
+    /// A device was bound: something valid is expected of it.
+    pub fn expect(&mut self, hub: HubId, device: &DeviceId, at: Timestamp) {
+        self.state.unheard_from = Some((hub, device.clone()));
+        if !self.state.unheard.active {
+            self.state.unheard.since = Some(at);
+        }
+    }
+
+    /// Something valid came from the metric's device: a device that was waited for is heard.
+    pub(super) fn heard(&mut self, of: Metric, seen: Seen) {
+        let from = self.state.metric(of).from.clone();
+        if from.is_some() && from == self.state.unheard_from {
+            let evidence = vec![seen.evidence(of, seen.taken)];
+            self.no_longer_waited_for("The device that was bound is heard", evidence, seen.taken);
+        }
+    }
+
+    /// The binding of a device that was waited for ended.
+    pub fn not_expected(&mut self, hub: HubId, device: &DeviceId, at: Timestamp) {
+        if self.state.unheard_from.as_ref().is_some_and(|from| from.0 == hub && from.1 == *device) {
+            self.no_longer_waited_for("The device's binding ended before it was heard", Vec::new(), at);
+        }
+    }
+
+    fn no_longer_waited_for(&mut self, words: &str, evidence: Vec<Evidence>, at: Timestamp) {
+        self.state.unheard_from = None;
+        self.state.unheard.since = None;
+        if self.state.unheard.active {
+            let facts = unheard_facts(Priority::Low, words.to_owned(), evidence);
+            let mut condition = std::mem::take(&mut self.state.unheard);
+            self.give_back(&mut condition, facts, at);
+            self.state.unheard = condition;
+        }
+    }
+
+    pub(super) fn raise_unheard(&mut self, at: Timestamp) {
+        let Some((hub, device)) = self.state.unheard_from.clone() else { return };
+        let after = words::seconds(self.pack.unheard_ms().unwrap_or_default());
+        let cause = self.knowledge.cause_of(hub, &device);
+        let text = format!("Nothing usable from {device} for {after} since it was bound: {cause}");
+        let facts = unheard_facts(self.inherited(Priority::Low, at), text, Vec::new());
+        let mut condition = std::mem::take(&mut self.state.unheard);
+        self.raise(&mut condition, facts, at);
+        self.state.unheard = condition;
+    }
+
     /// The cause of a standing absence became another.
     pub fn cause_changed(&mut self, of: Metric, at: Timestamp) {
         let pack = self.pack;
@@ -161,6 +213,10 @@ impl Engine<'_> {
         let seen = self.state.metric(of).valid;
         self.turn(Due::Absence(of), Turn::Update, rule.priority, words, seen, at);
     }
+}
+
+const fn unheard_facts(priority: Priority, words: String, evidence: Vec<Evidence>) -> Facts<'static> {
+    Facts { rule: UNHEARD, priority, kind: AlertKind::Technical, metric: None, words, evidence }
 }
 
 fn last_known(metric: &MetricState) -> String {

@@ -111,6 +111,12 @@ pub struct Pack {
 }
 
 impl Pack {
+    /// How long after a device was bound something valid must have come from it: the shortest absence of the pack.
+    #[must_use]
+    pub fn unheard_ms(&self) -> Option<u64> {
+        self.metrics.iter().filter_map(|rules| rules.absence.as_ref()).map(|rule| rule.after_ms).min()
+    }
+
     /// What is known of the metric.
     #[must_use]
     pub fn metric(&self, metric: Metric) -> Option<&MetricRules> {

@@ -136,15 +136,18 @@ impl AlertSink for Alerts {
     ) -> Vec<AlertEvent> {
         let subject = Subject::Patient(patient);
         if bound {
-            // A metric is expected once a first value has shown that the device gives it.
+            // A metric is expected once a first value has shown that the device gives it; something, from now on.
             self.note_hubs(subject, std::iter::once(hub));
-            return Vec::new();
+            return self.with(subject, |engine| engine.expect(hub, device, now)).1;
         }
         let Some(state) = self.subjects.get(&subject) else { return Vec::new() };
         let from = |from: &(HubId, DeviceId)| from.0 == hub && from.1 == *device;
         let metrics = state.metrics.values().filter(|metric| metric.from.as_ref().is_some_and(from));
         let metrics: Vec<Metric> = metrics.map(|metric| metric.metric).collect();
-        let end = |engine: &mut Engine<'_>| metrics.iter().for_each(|metric| engine.no_longer_expected(*metric, now));
+        let end = |engine: &mut Engine<'_>| {
+            engine.not_expected(hub, device, now);
+            metrics.iter().for_each(|metric| engine.no_longer_expected(*metric, now));
+        };
         self.with(subject, end).1
     }
 

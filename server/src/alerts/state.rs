@@ -12,7 +12,7 @@ use super::rule::LimitRule;
 use super::{Evidence, Place};
 
 /// The stored form's version.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// Why stored bytes give no state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -101,8 +101,10 @@ pub struct MetricState {
     pub newest: Option<Timestamp>,
     /// The newest valid one.
     pub valid: Option<Seen>,
-    /// A valid one some minutes before, to tell falling.
+    /// A valid one some minutes before, to tell falling ...
     pub earlier: Option<Seen>,
+    /// ... and the one that served before it, so that there is always a point some minutes old.
+    pub older: Option<Seen>,
     /// Where it last came from.
     pub from: Option<(HubId, DeviceId)>,
     /// Why the newest had no value, if it had none.
@@ -126,6 +128,7 @@ impl MetricState {
             newest: None,
             valid: None,
             earlier: None,
+            older: None,
             from: None,
             none: None,
             gated: Condition::default(),
@@ -143,6 +146,10 @@ pub struct SubjectState {
     pub counter: u64,
     /// Metrics seen: at most the twelve there are.
     pub metrics: BTreeMap<Metric, MetricState>,
+    /// A device was bound and nothing valid has come from it since.
+    pub unheard: Condition,
+    /// Which device.
+    pub unheard_from: Option<(HubId, DeviceId)>,
     /// One for each limit rule of the subject's rules, in their order.
     pub limits: Vec<LimitState>,
     /// States of rules that are not in this pack: kept, so that their alerts are not forgotten.
@@ -153,6 +160,8 @@ pub struct SubjectState {
 struct Stored {
     counter: u64,
     metrics: BTreeMap<Metric, MetricState>,
+    unheard: Condition,
+    unheard_from: Option<(HubId, DeviceId)>,
     limits: Vec<(String, LimitState)>,
 }
 
@@ -169,7 +178,8 @@ impl SubjectState {
         let fresh = LimitState::default();
         let named = rules.iter().map(|rule| rule.id.clone()).zip(self.limits.iter().cloned());
         let limits = named.filter(|(_, state)| *state != fresh).chain(self.orphans.iter().cloned()).collect();
-        let stored = Stored { counter: self.counter, metrics: self.metrics.clone(), limits };
+        let (unheard, unheard_from) = (self.unheard.clone(), self.unheard_from.clone());
+        let stored = Stored { counter: self.counter, metrics: self.metrics.clone(), unheard, unheard_from, limits };
         postcard::to_extend(&stored, vec![VERSION]).unwrap_or_default()
     }
 
@@ -183,8 +193,9 @@ impl SubjectState {
             return Err(UnreadableState::Version(*version));
         }
         let stored: Stored = postcard::from_bytes(body).map_err(|_| UnreadableState::Damaged)?;
-        let mut state = Self { counter: stored.counter, metrics: stored.metrics, ..Self::new(rules) };
-        for (id, limit) in stored.limits {
+        let Stored { counter, metrics, unheard, unheard_from, limits } = stored;
+        let mut state = Self { counter, metrics, unheard, unheard_from, ..Self::new(rules) };
+        for (id, limit) in limits {
             let place = rules.iter().position(|rule| rule.id == id);
             match place.and_then(|place| state.limits.get_mut(place)) {
                 Some(slot) => *slot = limit,

@@ -37,7 +37,7 @@ pub(super) struct Live {
 
 impl Event {
     pub(super) fn is_in(&self, scope: &Scope) -> bool {
-        self.wards.iter().any(|ward| scope.covers(ward))
+        scope.sees(&self.wards)
     }
 }
 
@@ -170,6 +170,21 @@ mod tests {
         let outbox = Outbox::new(scope);
         assert!(outbox.go_live());
         outbox
+    }
+
+    #[test]
+    fn what_concerns_no_ward_is_for_those_who_see_all() {
+        let event = samples::event(1, "North");
+        let homeless = Arc::new(Event {
+            wards: Vec::new(),
+            number: event.number,
+            subject: event.subject,
+            message: event.message.clone(),
+        });
+        let (all, one) = (live_box(Scope::AllWards), live_box(north()));
+        all.push(std::slice::from_ref(&homeless), &[]);
+        one.push(&[homeless], &[]);
+        assert_eq!((all.take_events().events.len(), one.take_events().events.len()), (1, 0));
     }
 
     #[test]

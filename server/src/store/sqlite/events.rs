@@ -158,10 +158,6 @@ fn live_value(patient: PatientId, ward: Ward, metric: Metric, taken: Timestamp, 
     }
 }
 
-fn sees(scope: &Scope, wards: &[Ward]) -> bool {
-    *scope == Scope::AllWards || wards.iter().any(|ward| scope.covers(ward))
-}
-
 /// What a feed starts from.
 pub(super) fn snapshot(conn: &Connection, scope: &Scope) -> Result<Snapshot, StoreError> {
     let mut snapshot = Snapshot { cursor: last_event(conn)?, ..Snapshot::default() };
@@ -184,7 +180,7 @@ pub(super) fn snapshot(conn: &Connection, scope: &Scope) -> Result<Snapshot, Sto
     let mut rows = query.query([]).map_err(failed)?;
     while let Some(row) = rows.next().map_err(failed)? {
         let NumberedEvent { number, wards, event } = numbered(row)?;
-        if sees(scope, &wards) {
+        if scope.sees(&wards) {
             snapshot.alerts.push(StandingAlert { number, wards, event });
         }
     }
@@ -237,7 +233,7 @@ pub(super) fn after(
     let mut events = Vec::new();
     while let Some(row) = rows.next().map_err(failed)? {
         let event = numbered(row)?;
-        if !sees(scope, &event.wards) {
+        if !scope.sees(&event.wards) {
             continue;
         }
         if events.len() >= limit {
