@@ -189,7 +189,7 @@ pub(super) fn bind(
     if !scope.covers(&memory.ward(conn, new.patient)?) {
         return Err(Failure::out_of_scope("the patient"));
     }
-    let ended = end_earlier(conn, new, now)?;
+    let ended = end_earlier(conn, memory, scope, new, now)?;
     if ended.is_none() && bindings.len() >= BINDINGS_MAX {
         return Err(StoreError::OverLimit("bindings of one hub").into());
     }
@@ -206,16 +206,23 @@ pub(super) fn bind(
         ],
     )
     .map_err(failed)?;
-    conn.execute("UPDATE hub SET settings_counter = settings_counter + 1 WHERE hub = ?1", params![new.hub.as_bytes()])
-        .map_err(failed)?;
+    // Never below the time: a store restored from a backup would give out a counter the hub has seen, and refuses.
+    let sql = "UPDATE hub SET settings_counter = max(settings_counter + 1, ?2) WHERE hub = ?1";
+    conn.execute(sql, params![new.hub.as_bytes(), now.as_millis()]).map_err(failed)?;
     memory.forget_bindings();
     let (settings_counter, _) = settings(conn, new.hub)?;
     let bound = Bound { binding, ended: ended.as_ref().map(|ended| ended.binding), settings_counter };
     Ok((bound, ended))
 }
 
-/// Ends the binding the device and slot had.
-fn end_earlier(conn: &Connection, new: &NewBinding, now: Timestamp) -> Result<Option<Ended>, StoreError> {
+/// Ends the binding the device and slot had, if its patient is in scope too.
+fn end_earlier(
+    conn: &Connection,
+    memory: &mut Memory,
+    scope: &Scope,
+    new: &NewBinding,
+    now: Timestamp,
+) -> Result<Option<Ended>, Failure> {
     let sql = "SELECT binding, patient FROM binding
                WHERE hub = ?1 AND device = ?2 AND slot IS ?3 AND ended IS NULL";
     let earlier = conn
@@ -227,7 +234,10 @@ fn end_earlier(conn: &Connection, new: &NewBinding, now: Timestamp) -> Result<Op
         .map_err(failed)?;
     let Some(earlier) = earlier else { return Ok(None) };
     if earlier.patient == new.patient {
-        return Err(StoreError::Conflict(Conflict::AlreadyBound));
+        return Err(StoreError::Conflict(Conflict::AlreadyBound).into());
+    }
+    if !scope.covers(&memory.ward(conn, earlier.patient)?) {
+        return Err(Failure::out_of_scope("the patient the device is bound to"));
     }
     conn.execute(
         "UPDATE binding SET ended = ?2 WHERE binding = ?1",

@@ -1,9 +1,14 @@
 //! Whom an observation is about, how old it is, and in which lane it goes.
 
+use std::collections::BTreeSet;
+
+use shared::id::TokenId;
 use shared::observation::DeviceRecordId;
 use shared::wire::Entry;
 
 use super::*;
+use crate::access::{Role, Scope};
+use crate::audit::AuditOutcome;
 
 fn told(world: &World) -> Vec<(Subject, Observed)> {
     let each =
@@ -104,4 +109,40 @@ fn a_repeat_out_of_a_devices_memory_is_not_evaluated() {
     let told = told(&world);
     assert_eq!((told.len(), told[0].1.history), (1, true));
     assert_eq!(world.number("SELECT count(*) FROM observation WHERE repeat_of = 1"), 1);
+}
+
+#[test]
+fn a_counter_is_never_given_out_twice_even_by_a_restored_store() {
+    let mut world = World::new();
+    let mut bind = |device: &str, now| {
+        let new = NewBinding { hub: HUB, device: device.parse().unwrap(), slot: None, patient: world.patient };
+        world.store.bind(&allow(Action::Bind), &new, &mut world.alerts, now).unwrap().0.settings_counter
+    };
+    let lost = [bind("thermometer", at(5)), bind("scale", at(5))];
+    assert_eq!(lost[1], lost[0] + 1, "two in one millisecond differ");
+    // A store from before both, and a moment later.
+    let mut restored = World::new();
+    restored.store.renew(at(60_000)).unwrap();
+    let (counter, _) = restored.store.hub_settings(HUB).unwrap();
+    let new = NewBinding { hub: HUB, device: "cuff".parse().unwrap(), slot: None, patient: restored.patient };
+    let (bound, _) = restored.store.bind(&allow(Action::Bind), &new, &mut restored.alerts, at(60_001)).unwrap();
+    assert!(counter < lost[0] && bound.settings_counter > lost[1], "{counter} {lost:?} {}", bound.settings_counter);
+}
+
+#[test]
+fn nobody_ends_a_binding_of_a_patient_out_of_their_scope() {
+    let mut world = World::new();
+    let mine = NewPatient { ward: Ward::try_from("Ward 4".to_owned()).unwrap(), ..new_patient("9990548609") };
+    let patient = world.store.patient_add(&allow(Action::PatientAdd), &mine, at(1)).unwrap();
+    let scope = Scope::Wards(BTreeSet::from([mine.ward.clone()]));
+    let token = TokenId::from_bytes([1; 16]);
+    let actor = Actor::Bearer { token, name: "Fitter".to_owned(), role: Role::Administrator, scope };
+    let bind = permit(&actor, Action::Bind).unwrap();
+    let new = NewBinding { hub: HUB, device: "oximeter".parse().unwrap(), slot: None, patient };
+    assert!(matches!(world.store.bind(&bind, &new, &mut world.alerts, at(2)), Err(StoreError::Unknown(_))));
+    let (_, bindings) = world.store.hub_settings(HUB).unwrap();
+    assert_eq!(bindings.iter().map(|row| row.binding).collect::<Vec<_>>(), [world.binding]);
+    assert_eq!(super::people::entries(&world).pop().unwrap().outcome, AuditOutcome::OutOfScope);
+    let other = NewBinding { device: "cuff".parse().unwrap(), ..new };
+    assert!(world.store.bind(&bind, &other, &mut world.alerts, at(3)).is_ok());
 }
