@@ -25,3 +25,6 @@ pub const RECEIPTS_MAX: usize = 16_384;
 /// Quarantined ranges of one stream that wait to be said. What is beyond is counted and not said now: the hub sends
 /// those records again and is told then.
 pub const QUARANTINED_WAITING_MAX: usize = 4_096;
+/// Stored ranges of one stream that wait to be said. What is beyond is counted and not said now: the hub sends those
+/// records again and is told then.
+pub const STORED_WAITING_MAX: usize = 4_096;

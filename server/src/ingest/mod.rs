@@ -1,6 +1,7 @@
 //! From a hub's bytes to a batch the store can take, and back to the hub with a receipt. [`open`] is the I/O-free
 //! part, [`Ingest`] finds keys and has batches committed, [`receipts`] says what is committed.
 
+mod conflicts;
 pub mod counters;
 pub mod limits;
 pub mod open;
@@ -12,6 +13,7 @@ mod streams;
 mod take;
 pub mod transit;
 
+pub use conflicts::without_conflicts;
 pub use ports::{Down, TakeFailed, Takes};
 pub use sealing_keys::SealingKeys;
 pub use streams::{StreamKey, StreamState, Streams};

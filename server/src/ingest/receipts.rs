@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use runtime::clock::Clock;
 use shared::id::StoreId;
-use shared::sequence::{Range, Ranges};
+use shared::sequence::{Range, Ranges, Sequence};
 use shared::time::{Tick, Timestamp};
 use shared::wire::{DownMessage, Quarantined, RANGES_MAX, Receipt, SignedReceipt, to_bytes};
 use tokio::sync::mpsc;
 
+use super::conflicts::without_conflicts;
 use super::counters::Counters;
-use super::limits::{OUTCOMES_MAX, QUARANTINED_WAITING_MAX, RECEIPT_PAUSE, RECEIPTS_MAX};
+use super::limits::{OUTCOMES_MAX, QUARANTINED_WAITING_MAX, RECEIPT_PAUSE, RECEIPTS_MAX, STORED_WAITING_MAX};
 use super::ports::Down;
 use super::streams::{StreamKey, Streams};
 use crate::store::BatchOutcome;
@@ -23,7 +24,7 @@ pub struct Said {
     pub key: StreamKey,
     /// Whether the store holds its opening.
     pub known: bool,
-    /// Everything stored of it, at most `RANGES_MAX` ranges.
+    /// What is stored of it, at most `RANGES_MAX` ranges; the rest is said next.
     pub stored: Ranges,
     /// What went to quarantine since the last time, at most `RANGES_MAX` ranges.
     pub quarantined: Vec<Quarantined>,
@@ -41,6 +42,8 @@ pub struct Coalescer {
 struct Paced {
     at: Tick,
     waiting: Option<Said>,
+    /// Where the next list of what is stored begins, if the last one did not hold everything.
+    from: Option<Sequence>,
 }
 
 impl Coalescer {
@@ -50,24 +53,28 @@ impl Coalescer {
         self.streams.len() >= RECEIPTS_MAX
     }
 
-    /// Takes a committed outcome, newer than those before. Returns how many quarantined ranges did not fit.
+    /// Takes a committed outcome, newer than those before. Returns how many ranges did not fit.
     pub fn take(&mut self, outcome: BatchOutcome, now: Tick) -> usize {
         let key = (outcome.hub, outcome.stream);
         let due = &mut self.due;
         let paced = self.streams.entry(key).or_insert_with(|| {
             due.insert((now, key));
-            Paced { at: now, waiting: None }
+            Paced { at: now, waiting: None, from: None }
         });
         let empty = || Said { key, known: false, stored: Ranges::new(), quarantined: Vec::new() };
         let said = paced.waiting.get_or_insert_with(empty);
         said.known |= outcome.known;
-        // The newest list of what is stored replaces the older one.
-        said.stored = outcome.stored.iter().take(RANGES_MAX).collect();
+        // Each outcome names what its own batch touched, which the next one need not name again.
+        said.stored.insert_all(&outcome.stored);
         said.quarantined.extend(outcome.quarantined);
         said.quarantined = joined(std::mem::take(&mut said.quarantined));
         let over = said.quarantined.len().saturating_sub(QUARANTINED_WAITING_MAX);
         said.quarantined.truncate(QUARANTINED_WAITING_MAX);
-        over
+        let stored_over = said.stored.range_count().saturating_sub(STORED_WAITING_MAX);
+        if stored_over > 0 {
+            said.stored = said.stored.iter().take(STORED_WAITING_MAX).collect();
+        }
+        over.saturating_add(stored_over)
     }
 
     /// What is due. More of the same streams is said after [`RECEIPT_PAUSE`].
@@ -80,9 +87,18 @@ impl Coalescer {
                 self.streams.remove(&key);
                 continue;
             };
-            if said.quarantined.len() > RANGES_MAX {
-                let rest = said.quarantined.split_off(RANGES_MAX);
-                paced.waiting = Some(Said { quarantined: rest, stored: said.stored.clone(), ..said });
+            let mut stored = without_conflicts(&said.stored, &said.quarantined);
+            let later =
+                if said.quarantined.len() > RANGES_MAX { said.quarantined.split_off(RANGES_MAX) } else { Vec::new() };
+            // In turn, from where the last one ended: the lowest are named again by every batch.
+            let from = stored.iter().position(|range| paced.from.is_some_and(|from| range.last() >= from));
+            stored.rotate_left(from.unwrap_or(0));
+            let rest = if stored.len() > RANGES_MAX { stored.split_off(RANGES_MAX) } else { Vec::new() };
+            paced.from = rest.first().map(|range| range.first());
+            said.stored = stored.into();
+            if !rest.is_empty() || !later.is_empty() {
+                let stored = if rest.is_empty() { said.stored.clone() } else { rest.into() };
+                paced.waiting = Some(Said { quarantined: later, stored, ..said });
             }
             paced.at = now.after(RECEIPT_PAUSE);
             self.due.insert((paced.at, key));

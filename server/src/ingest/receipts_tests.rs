@@ -83,6 +83,46 @@ fn quarantined_ranges_are_joined_bounded_and_all_said() {
 }
 
 #[test]
+fn what_one_batch_touched_is_said_though_the_next_does_not_name_it() {
+    let mut coalescer = Coalescer::default();
+    coalescer.take(outcome(1, 1, &[]), at(0));
+    coalescer.due(at(0));
+    let touched = BatchOutcome { stored: [range(1, 1), range(900, 900)].into_iter().collect(), ..outcome(1, 1, &[]) };
+    coalescer.take(touched, at(1));
+    coalescer.take(outcome(1, 2, &[]), at(2));
+    let said = coalescer.due(at(200)).remove(0).stored;
+    assert_eq!(said, [range(1, 2), range(900, 900)].into_iter().collect());
+}
+
+#[test]
+fn more_ranges_than_one_receipt_holds_are_said_in_turn() {
+    let mut coalescer = Coalescer::default();
+    let apart = |numbers: std::ops::RangeInclusive<u64>| numbers.map(|n| range(n * 2, n * 2)).collect::<Ranges>();
+    let with = |stored| BatchOutcome { stored, ..outcome(1, 1, &[]) };
+    coalescer.take(with(apart(1..=1_200)), at(0));
+    let mut told = Ranges::new();
+    for now in [0, 200, 400, 600] {
+        let said = coalescer.due(at(now)).remove(0).stored;
+        assert!(said.range_count() <= RANGES_MAX);
+        told.insert_all(&said);
+        // The lowest come again with every batch and do not keep the others from their turn.
+        coalescer.take(with(apart(1..=512)), at(now + 1));
+    }
+    assert_eq!(told, apart(1..=1_200));
+    assert_eq!(coalescer.take(with(apart(1..=STORED_WAITING_MAX as u64 + 5)), at(601)), 5);
+}
+
+#[test]
+fn a_conflict_is_not_called_stored_by_an_earlier_outcome() {
+    let mut coalescer = Coalescer::default();
+    coalescer.take(outcome(1, 3, &[]), at(0));
+    let reason = QuarantineReason::Conflict;
+    let quarantined = vec![Quarantined { range: range(2, 2), reason }];
+    coalescer.take(BatchOutcome { quarantined, ..outcome(1, 1, &[]) }, at(0));
+    assert_eq!(coalescer.due(at(0)).remove(0).stored, [range(1, 1), range(3, 3)].into_iter().collect());
+}
+
+#[test]
 fn it_says_when_it_is_full() {
     let mut coalescer = Coalescer::default();
     for n in 0..RECEIPTS_MAX {

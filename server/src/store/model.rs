@@ -95,7 +95,8 @@ pub struct BatchOutcome {
     pub stream: StreamId,
     /// Whether the store holds the stream's opening now.
     pub known: bool,
-    /// Everything stored of the stream so far, lowest ranges first, at most `wire::RANGES_MAX`.
+    /// What is stored of the stream: every range that touches this batch, then the lowest ones up to
+    /// `wire::RANGES_MAX`.
     pub stored: Ranges,
     /// What of this batch is in quarantine.
     pub quarantined: Vec<Quarantined>,

@@ -1,6 +1,6 @@
 //! Batches into rows: one savepoint each, in one transaction.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use rusqlite::{Connection, OptionalExtension, params};
 use shared::id::{DeviceId, HubId, PatientId};
@@ -15,7 +15,7 @@ use super::rows::{column, concerns_all, count, failed};
 use super::streams;
 use super::trail::{fact, named};
 use crate::alerts::{AlertEvent, Observed, Subject};
-use crate::ingest::{OpenedBatch, OpenedRecord};
+use crate::ingest::{OpenedBatch, OpenedRecord, without_conflicts};
 use crate::store::timing::Journey;
 use crate::store::{AlertSink, BatchOutcome, StoreError};
 use shared::wire::QuarantineReason;
@@ -108,7 +108,7 @@ impl Taking<'_> {
             hub: batch.hub,
             stream: batch.stream,
             known: stream.known,
-            stored: receipted(&stream.ranges, &quarantined),
+            stored: receipted(&stream.ranges, &quarantined, batch),
             quarantined,
             observations: work.observations,
             repeats,
@@ -231,33 +231,16 @@ enum Taken {
     Quarantined(QuarantineReason),
 }
 
-/// What a receipt may call stored: the lowest ranges, without sequences that stand in conflict.
-fn receipted(stored: &Ranges, quarantined: &[Quarantined]) -> Ranges {
-    let conflicts: Ranges = quarantined
-        .iter()
-        .filter(|entry| entry.reason == QuarantineReason::Conflict)
-        .map(|entry| entry.range)
-        .collect();
-    if conflicts.is_empty() {
-        return stored.iter().take(RANGES_MAX).collect();
-    }
-    let mut left = Vec::new();
-    for range in stored.iter() {
-        let mut from = Some(range.first());
-        for conflict in conflicts.iter().filter(|c| c.first() <= range.last() && c.last() >= range.first()) {
-            let before = Sequence::new(conflict.first().get().saturating_sub(1));
-            if let (Some(first), Some(last)) = (from, before)
-                && let Ok(piece) = Range::new(first, last)
-            {
-                left.push(piece);
-            }
-            from = conflict.last().next();
-        }
-        if let Some(Ok(piece)) = from.map(|first| Range::new(first, range.last())) {
-            left.push(piece);
-        }
-    }
-    left.into_iter().take(RANGES_MAX).collect()
+/// What a receipt may call stored, without sequences that stand in conflict: every range that this batch's records
+/// lie in, so that their hub hears of them however many ranges there are, then the lowest up to `RANGES_MAX`.
+fn receipted(stored: &Ranges, quarantined: &[Quarantined], batch: &OpenedBatch) -> Ranges {
+    let own: BTreeSet<Sequence> = batch.records.iter().map(|record| record.sequence).collect();
+    let (mut said, others): (Vec<Range>, Vec<Range>) = without_conflicts(stored, quarantined)
+        .into_iter()
+        .partition(|range| own.range(range.first()..=range.last()).next().is_some());
+    let room = RANGES_MAX.saturating_sub(said.len());
+    said.extend(others.into_iter().take(room));
+    said.into()
 }
 
 /// Gives the engine everything that was stored, each subject's in order of capture, then the devices' states, then

@@ -47,6 +47,22 @@ fn gaps_fill_and_ranges_survive() {
 }
 
 #[test]
+fn what_a_batch_brought_is_said_stored_however_many_ranges_lie_below() {
+    let mut world = World::new();
+    let apart = (1..=600).map(|n| record(n * 2, 1, Vec::new())).collect();
+    world.take(batch(apart));
+    let outcome = world.take(batch(vec![record(1_301, 1, Vec::new()), record(1_200, 1, Vec::new())]));
+    let stored = &outcome.batches[0].as_ref().unwrap().stored;
+    assert!(
+        [2, 4, 1_000, 1_200, 1_301]
+            .map(|n| stored.contains(sequence(n)))
+            .into_iter()
+            .eq([true, true, true, true, true])
+    );
+    assert_eq!(stored.range_count(), shared::wire::RANGES_MAX);
+}
+
+#[test]
 fn another_tag_is_a_conflict_kept_and_never_called_stored() {
     let mut world = World::new();
     world.take(batch(vec![one(&world, 1, 1, 49_000), one(&world, 2, 2, 49_000), one(&world, 3, 3, 49_000)]));
