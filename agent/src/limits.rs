@@ -47,6 +47,9 @@ pub const DISK_RETRY_AFTER: Duration = Duration::from_secs(2);
 pub const RUNS_KEPT_MAX: usize = 4;
 /// A wall clock that moved by more than this against the monotonic clock has stepped.
 pub const CLOCK_STEP: Duration = Duration::from_secs(1);
+/// Tables of bindings remembered after they changed, for readings captured before. Full: the oldest is forgotten, and a
+/// reading captured under it has no binding.
+pub const PAST_BINDINGS_MAX: usize = 8;
 
 // ---- uplink ----
 

@@ -13,6 +13,7 @@ pub mod database;
 pub mod generation;
 pub mod ledger;
 mod owner;
+mod past_bindings;
 pub mod policy;
 mod questions;
 mod release;

@@ -225,6 +225,25 @@ impl Hub {
     }
 
     pub(super) fn take(&mut self, keep: bool) {
+        let taken = self.taken(keep);
+        self.owner.take(taken, self.at());
+        self.turn();
+    }
+
+    /// Settings in which the device has this binding, and what is obeyed of them.
+    pub(super) fn settings(&mut self, binding: BindingId, counter: u64) {
+        let settings = shared::wire::Settings {
+            hub: HubId::from_bytes(HUB),
+            counter,
+            issued: Timestamp::from_millis(0),
+            bindings: vec![BindingInForce { binding, device: "device".parse().unwrap(), slot: None }],
+            sealing_key: self.sealing_key.clone(),
+        };
+        self.owner.answer(Question::Settings(Box::new(settings)), self.at());
+    }
+
+    /// A reading captured now.
+    pub(super) fn taken(&mut self, keep: bool) -> Taken {
         let number = Decimal::new(self.next, 0);
         let reading = if keep {
             Reading::value(Metric::Weight, number, Unit::Kilogram, Quality::GOOD)
@@ -236,9 +255,7 @@ impl Hub {
         self.next += 1;
         let (device, captured) = ("device".parse().unwrap(), self.at());
         let readings = vec![reading];
-        let taken = Taken::Readings { device, slot: None, captured, device_time: None, from_memory: None, readings };
-        self.owner.take(taken, self.at());
-        self.turn();
+        Taken::Readings { device, slot: None, captured, device_time: None, from_memory: None, readings }
     }
 
     pub(super) fn turn(&mut self) {

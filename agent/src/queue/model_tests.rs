@@ -6,13 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 
 use proptest::prelude::*;
-use shared::id::{BindingId, HubId};
+use shared::id::BindingId;
 use shared::sequence::{Range, Ranges};
-use shared::time::Timestamp;
-use shared::wire::{BindingInForce, Entry, LossCause, LossExtent};
+use shared::wire::{Entry, LossCause, LossExtent};
 
 use super::Question;
-use super::model::{HUB, Hub, Server, copy_folder};
+use super::model::{Hub, Server, copy_folder};
 
 #[derive(Debug, Clone, Copy)]
 enum Op {
@@ -165,19 +164,28 @@ fn a_changed_binding_ends_the_stream_and_old_records_keep_the_old_binding() {
     hub.take(false);
     let before = hub.status.borrow().stream.unwrap().0;
     let binding = BindingId::from_bytes([5; 16]);
-    let settings = shared::wire::Settings {
-        hub: HubId::from_bytes(HUB),
-        counter: 2,
-        issued: Timestamp::from_millis(0),
-        bindings: vec![BindingInForce { binding, device: "device".parse().unwrap(), slot: None }],
-        sealing_key: hub.sealing_key.clone(),
-    };
-    hub.owner.answer(Question::Settings(Box::new(settings)), hub.clock.now());
+    hub.settings(binding, 2);
     hub.take(false);
     hub.drain(&mut server);
     assert_ne!(hub.status.borrow().stream.unwrap().0, before);
     assert_eq!(server.bindings[&1], None);
     assert_eq!(server.bindings.values().filter(|bound| **bound == Some(binding)).count(), 1);
+}
+
+#[test]
+fn a_reading_captured_before_settings_and_taken_after_them_has_the_old_binding() {
+    let (mut hub, mut server) = Hub::new();
+    let [old, new] = [5, 6].map(|number| BindingId::from_bytes([number; 16]));
+    hub.settings(old, 2);
+    hub.advance(10);
+    // The owner was busy: the settings overtake the reading, which waits in the intake.
+    let waiting = hub.taken(true);
+    hub.advance(10);
+    hub.settings(new, 3);
+    hub.owner.take(waiting, hub.clock.now());
+    hub.take(true);
+    hub.drain(&mut server);
+    assert_eq!((server.bindings[&1], server.bindings[&2]), (Some(old), Some(new)));
 }
 
 #[test]

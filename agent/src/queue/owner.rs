@@ -11,6 +11,7 @@ use shared::wire::{Boot, ClockFix, Entry, HubStatus, Loss, LossCause, LossExtent
 use tokio::sync::{mpsc, watch};
 
 use super::database::Disk;
+use super::past_bindings::PastBindings;
 use super::policy::{Closed, OpenRecords};
 use super::seal::LivingStream;
 use super::shelf::{Gone, Shelf};
@@ -31,6 +32,8 @@ pub(super) struct Unsynced {
 /// The owner of the queue.
 pub struct Owner<D: Disk> {
     pub(super) setup: Setup,
+    /// For what was captured before the bindings changed and is taken after.
+    pub(super) past_bindings: PastBindings,
     pub(super) shelf: Shelf<D>,
     pub(super) open: OpenRecords,
     pub(super) boot: Option<Entry>,
@@ -76,6 +79,7 @@ impl<D: Disk> Owner<D> {
         let boot = Boot { at, boot: setup.clock.boot_id(), stopped_orderly: found.stopped_orderly };
         let mut owner = Self {
             setup,
+            past_bindings: PastBindings::default(),
             shelf,
             open: OpenRecords::default(),
             boot: Some(Entry::Boot(boot)),
@@ -107,8 +111,7 @@ impl<D: Disk> Owner<D> {
     pub fn take(&mut self, taken: Taken, at: Captured) {
         match taken {
             Taken::Readings { device, slot, captured, device_time, from_memory, readings } => {
-                let row = |b: &&shared::wire::BindingInForce| b.device == device && b.slot == slot;
-                let binding = self.setup.bindings.iter().find(row).map(|row| row.binding);
+                let binding = self.past_bindings.find(&self.setup.bindings, &device, slot, captured.tick);
                 for reading in readings {
                     let (device, from_memory) = (device.clone(), from_memory.clone());
                     let entry = Observation { device, slot, binding, reading, captured, device_time, from_memory };

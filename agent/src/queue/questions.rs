@@ -47,7 +47,9 @@ impl<D: Disk> Owner<D> {
         }
         self.seal_open(at);
         self.end_stream(at);
-        self.setup.bindings = settings.bindings;
+        // Readings captured until now may still wait in the intake: questions go first.
+        let before = std::mem::replace(&mut self.setup.bindings, settings.bindings);
+        self.past_bindings.push(at.tick, before);
         self.setup.sealing_key = settings.sealing_key;
         tracing::info!(bindings = self.setup.bindings.len(), "new settings are in force");
     }
