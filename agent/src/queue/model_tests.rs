@@ -189,6 +189,36 @@ fn a_reading_captured_before_settings_and_taken_after_them_has_the_old_binding()
 }
 
 #[test]
+fn a_stream_without_receipts_does_not_keep_the_others_waiting() {
+    let (mut hub, mut server) = Hub::new();
+    for number in 1..=3 {
+        hub.settings(BindingId::from_bytes([number; 16]), number.into());
+        hub.take(true);
+    }
+    hub.sync();
+    hub.connect(true);
+    let first = hub.backlog().unwrap();
+    let stuck = first.run.stream;
+    hub.deliver(&mut server, first, false);
+    for _ in 0..2 {
+        let next = hub.backlog().unwrap();
+        assert_ne!(next.run.stream, stuck);
+        hub.deliver(&mut server, next, true);
+    }
+    let again = hub.backlog().unwrap();
+    assert_eq!(again.run.stream, stuck);
+    // A lost connection says the same of what was lent.
+    hub.take(true);
+    hub.connect(false);
+    let others = hub.backlog().unwrap();
+    assert_ne!(others.run.stream, stuck);
+    let stuck_again = hub.backlog().unwrap();
+    hub.deliver(&mut server, others, true);
+    hub.deliver(&mut server, stuck_again, true);
+    assert!(hub.owner.given_back.is_empty(), "a receipt ends it");
+}
+
+#[test]
 fn a_full_queue_gives_up_thinnable_records_first_and_says_so() {
     let (mut hub, mut server) = Hub::new();
     for _ in 0..6 {

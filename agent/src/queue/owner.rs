@@ -49,6 +49,8 @@ pub struct Owner<D: Disk> {
     /// Records that only the uplink has, with their observations.
     pub(super) in_air: BTreeMap<(u32, Sequence), u16>,
     pub(super) lent: BTreeMap<u32, Ranges>,
+    /// How often a stream's records came back without a receipt since its last one.
+    pub(super) given_back: BTreeMap<u32, u32>,
     pub(super) live: mpsc::Sender<Lent>,
     pub(super) is_connected: bool,
     /// Observations and time of young pending records, so that a receipt needs no reading.
@@ -91,6 +93,7 @@ impl<D: Disk> Owner<D> {
             voids: Ranges::new(),
             in_air: BTreeMap::new(),
             lent: BTreeMap::new(),
+            given_back: BTreeMap::new(),
             live,
             is_connected: false,
             recent: BTreeMap::new(),

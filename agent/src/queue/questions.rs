@@ -28,7 +28,11 @@ impl<D: Disk> Owner<D> {
             Question::Connected(is_connected, reply) => {
                 self.is_connected = is_connected;
                 if !is_connected {
-                    self.lent.clear();
+                    for (ordinal, lent) in std::mem::take(&mut self.lent) {
+                        if !lent.is_empty() {
+                            self.note_given_back(ordinal);
+                        }
+                    }
                     let in_air: Vec<_> = self.in_air.keys().copied().collect();
                     in_air.into_iter().for_each(|(ordinal, sequence)| self.lose_in_air(ordinal, sequence, at));
                 }
@@ -67,7 +71,10 @@ impl<D: Disk> Owner<D> {
     }
 
     fn search_backlog(&mut self, at: Captured) -> Option<Lent> {
-        let ordinals: Vec<u32> = self.shelf.ordinals().collect();
+        // The oldest stream first, but one that comes back without receipts lets the others pass.
+        let mut ordinals: Vec<u32> = self.shelf.ordinals().collect();
+        self.given_back.retain(|ordinal, _| ordinals.contains(ordinal));
+        ordinals.sort_by_key(|ordinal| (self.given_back.get(ordinal).copied().unwrap_or(0), *ordinal));
         for ordinal in ordinals {
             let pending = self.shelf.pending(ordinal);
             let free = self.lent.get(&ordinal).map_or(pending.clone(), |lent| sets::minus(&pending, lent));
@@ -154,9 +161,15 @@ impl<D: Disk> Owner<D> {
         if let Some(lent) = self.lent.get_mut(&ordinal) {
             *lent = sets::minus(lent, ranges);
         }
+        self.note_given_back(ordinal);
         let in_air = self.in_air.range((ordinal, Sequence::FIRST)..).take_while(|((of, _), _)| *of == ordinal);
         let back: Vec<Sequence> = in_air.map(|((_, sequence), _)| *sequence).filter(|s| ranges.contains(*s)).collect();
         back.into_iter().for_each(|sequence| self.lose_in_air(ordinal, sequence, at));
+    }
+
+    fn note_given_back(&mut self, ordinal: u32) {
+        let times = self.given_back.entry(ordinal).or_default();
+        *times = times.saturating_add(1);
     }
 
     /// The uplink had the only copy of a record and got no receipt for it.
@@ -235,6 +248,9 @@ impl<D: Disk> Owner<D> {
             state.progress.receipted_observations = state.progress.receipted_observations.saturating_add(observations);
         }
         let count = newly.count();
+        if count > 0 || !counted.is_empty() {
+            self.given_back.remove(&ordinal);
+        }
         self.status.pending_records = self.status.pending_records.saturating_sub(count);
         let new_in_quarantine = sets::both(&quarantined, &counted).count();
         if new_in_quarantine > 0 {
