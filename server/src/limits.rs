@@ -42,3 +42,7 @@ pub const ADMIN_READ_MAX: Duration = Duration::from_secs(10);
 pub const DRAIN_MAX: Duration = Duration::from_secs(20);
 /// How old a device's state may be to say something about now; older ones are kept as history only.
 pub const DEVICE_STATE_AGE_MAX: Duration = Duration::from_secs(120);
+/// Records of a hub's last stream that may be held beyond what its next opening calls durable: a hub sends its urgent
+/// records before its disk has synced them, so after a power cut the server holds some that the hub lost. Beyond, the
+/// hub is noted as restored from a copy or cloned.
+pub const HELD_AHEAD_MAX: u64 = 128;

@@ -9,6 +9,7 @@ use super::rows::{Corrupt, column, failed};
 use super::take::{Taking, last_stored};
 use super::trail::{fact, named};
 use crate::ingest::{NewStream, OpenedBatch};
+use crate::limits::HELD_AHEAD_MAX;
 use crate::store::StoreError;
 
 /// The batch's stream; it begins with its opening, or unknown if none came.
@@ -61,13 +62,14 @@ fn insert(taking: &mut Taking<'_>, batch: &OpenedBatch, new: Option<&NewStream>)
     Ok(Stream::new(ordinal, new.is_some(), new.map(|new| new.opening.boot)))
 }
 
-/// Notes the opening, and whether it lies behind what is held: the mark of a restored or cloned hub.
+/// Notes the opening, and whether it lies far behind what is held: the mark of a restored or cloned hub.
 fn opened(taking: &mut Taking<'_>, batch: &OpenedBatch, new: &NewStream) -> Result<(), StoreError> {
     let resources = vec![named("hub", batch.hub), named("stream", batch.stream)];
     fact(taking.conn, taking.memory, "stream_opened", resources, taking.now)?;
     let Some(previous) = new.opening.previous else { return Ok(()) };
     let held = last_stored(taking.conn, batch.hub, previous.stream)?;
-    if held <= previous.last_durable {
+    // What was in the air when the power failed is held here and lost there.
+    if held <= previous.last_durable.saturating_add(HELD_AHEAD_MAX) {
         return Ok(());
     }
     let resources = vec![named("hub", batch.hub), named("stream", batch.stream), named("stream", previous.stream)];

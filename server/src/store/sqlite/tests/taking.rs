@@ -127,10 +127,11 @@ fn a_failing_transaction_keeps_nothing_and_tells_the_engine() {
 }
 
 #[test]
-fn an_opening_behind_what_is_held_is_noticed() {
+fn an_opening_far_behind_what_is_held_is_noticed_and_a_power_cut_is_not() {
     let mut world = World::new();
-    world.take(batch(vec![one(&world, 1, 1, 49_000), one(&world, 2, 2, 49_000)]));
-    for (id, last_durable, findings) in [(0xB2, 2, 0), (0xB3, 1, 1)] {
+    let held = crate::limits::HELD_AHEAD_MAX + 2;
+    world.take(batch(vec![one(&world, 1, 1, 49_000), one(&world, held, 2, 49_000)]));
+    for (id, last_durable, findings) in [(0xB2, held, 0), (0xB3, 2, 0), (0xB4, 1, 1)] {
         let stream = StreamId::from_bytes([id; 16]);
         let previous = Some(PreviousStream { stream: STREAM, last_durable });
         let new_stream = Some(opening(stream, 1, previous));
