@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 use shared::id::{HubId, StreamId};
-use shared::sequence::{Range, Ranges};
+use shared::sequence::{Range, Ranges, Sequence};
 
 use super::memory::{Advancing, Stream};
 use super::rows::{Corrupt, column, failed};
@@ -137,6 +137,18 @@ pub(super) fn gone(
     let (first, last) = (column(range.first().get(), "sequences")?, column(range.last().get(), "sequences")?);
     conn.execute(sql, params![hub.as_bytes(), stream.as_bytes(), first, last, cause]).map_err(failed)?;
     Ok(())
+}
+
+/// Whether the hub said that this sequence is void: its content was sealed again under another.
+pub(super) fn is_void(conn: &Connection, batch: &OpenedBatch, sequence: Sequence) -> Result<bool, StoreError> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM gone_range
+               WHERE hub = ?1 AND stream = ?2 AND first <= ?3 AND last >= ?3 AND cause = 'void')";
+    let sequence = column(sequence.get(), "sequences")?;
+    conn.prepare_cached(sql)
+        .and_then(|mut query| {
+            query.query_row(params![batch.hub.as_bytes(), batch.stream.as_bytes(), sequence], |row| row.get(0))
+        })
+        .map_err(failed)
 }
 
 /// Keeps a technical entry.

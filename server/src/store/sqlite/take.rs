@@ -7,7 +7,7 @@ use shared::id::{DeviceId, HubId, PatientId};
 use shared::metric::Metric;
 use shared::sequence::{Range, Ranges, Sequence};
 use shared::time::{Tick, Timestamp};
-use shared::wire::{DeviceState, Quarantined, RANGES_MAX};
+use shared::wire::{DeviceState, Entry, Quarantined, RANGES_MAX};
 
 use super::entries;
 use super::memory::{Memory, Stream};
@@ -89,7 +89,17 @@ impl Taking<'_> {
         streams::watch_for_clones(self, batch, &mut stream)?;
         let (mut added, mut quarantined) = (Ranges::new(), Vec::new());
         let mut repeats: u64 = 0;
+        let voided = voided(batch);
         for record in &batch.records {
+            if !stream.ranges.contains(record.sequence)
+                && !stream.cloned
+                && (voided.contains(record.sequence) || streams::is_void(self.conn, batch, record.sequence)?)
+            {
+                // Its content came under another sequence: told as stored, so that its hub lets go of it.
+                added.insert(Range::one(record.sequence));
+                repeats = repeats.saturating_add(1);
+                continue;
+            }
             match self.record(batch, &stream, record, alerts, work)? {
                 Taken::New => added.insert(Range::one(record.sequence)),
                 Taken::Repeat => repeats = repeats.saturating_add(1),
@@ -229,6 +239,12 @@ enum Taken {
     New,
     Repeat,
     Quarantined(QuarantineReason),
+}
+
+/// What this batch itself says of sequences whose content was sealed again under others.
+fn voided(batch: &OpenedBatch) -> Ranges {
+    let entries = batch.records.iter().filter_map(|record| record.content.as_ref().ok()).flatten();
+    entries.filter_map(|entry| if let Entry::Void(range) = entry { Some(*range) } else { None }).collect()
 }
 
 /// What a receipt may call stored, without sequences that stand in conflict: every range that this batch's records

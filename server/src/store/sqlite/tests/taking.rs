@@ -159,3 +159,18 @@ fn two_boots_that_advance_at_once_are_two_hubs() {
     assert_eq!(outcome.quarantined[0].reason, QuarantineReason::ClonedHub);
     assert_eq!(world.counts().observations, 3);
 }
+
+#[test]
+fn a_void_record_that_comes_all_the_same_is_a_repeat() {
+    let mut world = World::new();
+    let void = |first, last| Entry::Void(Range::new(sequence(first), sequence(last)).unwrap());
+    world.take(batch(vec![record(3, 3, vec![void(1, 2)]), one(&world, 4, 4, 49_000)]));
+    // One in a later batch, one in the batch that says so, and one that is not void.
+    world.take(batch(vec![one(&world, 2, 2, 49_000)]));
+    let send = batch(vec![one(&world, 6, 6, 49_000), one(&world, 7, 7, 49_000), record(8, 8, vec![void(6, 6)])]);
+    let outcome = world.take(send).batches.remove(0).unwrap();
+    assert_eq!((outcome.observations, outcome.repeats, outcome.stored), (1, 1, ranges(&[(2, 4), (6, 8)])));
+    assert_eq!(world.counts().observations, 2);
+    let again = world.crash().take(batch(vec![record(6, 6, Vec::new())])).batches.remove(0).unwrap();
+    assert_eq!((again.repeats, again.quarantined.len()), (1, 0));
+}
