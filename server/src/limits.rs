@@ -46,3 +46,7 @@ pub const DEVICE_STATE_AGE_MAX: Duration = Duration::from_secs(120);
 /// records before its disk has synced them, so after a power cut the server holds some that the hub lost. Beyond, the
 /// hub is noted as restored from a copy or cloned.
 pub const HELD_AHEAD_MAX: u64 = 128;
+/// Shortest time between two audit entries about refused bearer tokens; refusals meanwhile are counted in the next one.
+pub const REFUSALS_NOTED_EVERY: Duration = Duration::from_secs(1);
+/// Refused tokens named in one audit entry; further ones are only counted in it.
+pub const REFUSED_TOKENS_NAMED_MAX: usize = 16;

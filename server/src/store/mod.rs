@@ -63,11 +63,11 @@ pub trait Store: Send {
     /// Says which moment of the engine's clock a tick is, so that arrivals can be placed on it. Called before
     /// `take`; without it, arrivals are placed by the wall clock.
     fn set_engine_clock(&mut self, tick: Tick, at: Timestamp);
-    /// Nothing is waiting: a moment for what would hold a commit up.
+    /// Nothing is waiting: a moment for what would hold a commit up, and for what waits to be noted.
     ///
     /// # Errors
     /// The store's; nothing is lost by it.
-    fn idle(&mut self) -> Result<(), StoreError>;
+    fn idle(&mut self, now: Timestamp) -> Result<(), StoreError>;
 
     /// Takes batches in one transaction, one savepoint each, with alerts, events and audit; then syncs.
     ///
@@ -180,8 +180,8 @@ pub trait Store: Send {
     /// # Errors
     /// [`StoreError::Unknown`], or the store's.
     fn token_revoke(&mut self, permit: &Permit, token: TokenId, now: Timestamp) -> Result<(), StoreError>;
-    /// The actor a token stands for and when it expires; `None` (and an audit entry) if it is unknown, wrong,
-    /// revoked or expired. The hash is compared in constant time.
+    /// The actor a token stands for and when it expires; `None` if it is unknown, wrong, revoked or
+    /// expired; that is counted, and the audit log has at most one entry a second of it. The hash is compared in constant time.
     ///
     /// # Errors
     /// The store's.

@@ -121,7 +121,7 @@ pub struct StoreOwner {
     items: mpsc::Receiver<Item>,
     reports: mpsc::Sender<CommitReport>,
     waiting: VecDeque<Item>,
-    /// Nothing came since the last idle moment was used.
+    /// Nothing came since the last idle moment: the next one may wait longer.
     idled: bool,
     /// Deadlines that failed are tried again from here.
     deadlines_from: Tick,
@@ -219,10 +219,9 @@ impl StoreOwner {
     }
 
     fn use_idle_moment(&mut self) {
-        if !self.idled
-            && let Err(error) = self.store.idle()
-        {
-            tracing::warn!(%error, "an idle moment's checkpoint failed; a later one writes it");
+        let now = self.engine.at(self.clock.tick());
+        if let Err(error) = self.store.idle(now) {
+            tracing::warn!(%error, "an idle moment's work failed; a later one does it");
         }
         self.idled = true;
     }

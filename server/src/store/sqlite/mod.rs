@@ -6,6 +6,7 @@ mod events;
 mod hubs;
 mod memory;
 mod people;
+mod refusals;
 mod rows;
 mod schema;
 mod streams;
@@ -46,6 +47,7 @@ pub struct SqliteStore {
     memory: Memory,
     engine: Option<(Tick, Timestamp)>,
     since_checkpoint: u64,
+    refusals: refusals::Refusals,
 }
 
 impl SqliteStore {
@@ -58,7 +60,15 @@ impl SqliteStore {
         schema::prepare(&conn)?;
         schema::migrate(&conn, StoreId::from_bytes(people::random_id()?), now)?;
         let store = schema::store_id(&conn)?;
-        Ok(Self { conn, store, vault, memory: Memory::default(), engine: None, since_checkpoint: 0 })
+        Ok(Self {
+            conn,
+            store,
+            vault,
+            memory: Memory::default(),
+            engine: None,
+            since_checkpoint: 0,
+            refusals: refusals::Refusals::default(),
+        })
     }
 
     /// How the store syncs its commits: 2 is SQLite's FULL.
@@ -143,6 +153,17 @@ impl SqliteStore {
         result
     }
 
+    /// Leaves one entry for the tokens refused of late, if the last such entry is old enough.
+    fn note_refusals(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        if !self.refusals.due(now) {
+            return Ok(());
+        }
+        let resources = self.refusals.resources();
+        self.whole(now, |conn, memory| people::tokens_refused(conn, memory, resources, now))?;
+        self.refusals.noted(now);
+        Ok(())
+    }
+
     /// Leaves the entry of something that was not done.
     fn note(
         &mut self,
@@ -195,7 +216,8 @@ impl Store for SqliteStore {
         self.engine = Some((tick, at));
     }
 
-    fn idle(&mut self) -> Result<(), StoreError> {
+    fn idle(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        self.note_refusals(now)?;
         if self.since_checkpoint < CHECKPOINT_WORTH {
             return Ok(());
         }
@@ -343,7 +365,8 @@ impl Store for SqliteStore {
     ) -> Result<Option<(Actor, Timestamp)>, StoreError> {
         let found = people::actor(&self.conn, token, secret_hash, now)?;
         if found.is_none() {
-            self.whole(now, |conn, memory| people::token_refused(conn, memory, token, now))?;
+            self.refusals.add(token);
+            self.note_refusals(now)?;
         }
         Ok(found)
     }

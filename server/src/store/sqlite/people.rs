@@ -131,7 +131,7 @@ pub(super) fn token_revoke(conn: &Connection, token: TokenId, now: Timestamp) ->
     }
 }
 
-/// The actor of a token; a refusal leaves its entry.
+/// The actor of a token.
 pub(super) fn actor(
     conn: &Connection,
     token: TokenId,
@@ -157,13 +157,12 @@ pub(super) fn actor(
     Ok(Some((Actor::Bearer { token, name, role, scope }, expires)))
 }
 
-/// Notes a token that was refused.
-pub(super) fn token_refused(
+/// Notes tokens that were refused.
+pub(super) fn tokens_refused(
     conn: &Connection,
     memory: &mut Memory,
-    token: TokenId,
+    resources: Vec<String>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let resources = vec![named("token", token)];
     append(conn, memory, &Actor::System, "token_shown".to_owned(), resources, AuditOutcome::Refused, now)
 }

@@ -79,8 +79,30 @@ fn tokens_stand_for_their_actor_until_they_end() {
     assert!(world.store.token_actor(token, &[3; 32], at(6)).unwrap().is_none());
     let again = world.store.token_revoke(&allow(Action::TokenRevoke), token, at(7));
     assert!(matches!(again, Err(StoreError::Unknown(_))));
-    let refused = entries(&world).iter().filter(|entry| entry.action == "token_shown").count();
-    assert_eq!(refused, 4);
+    assert_eq!(refusals(&world)[0][0], "refused:1");
+}
+
+fn refusals(world: &World) -> Vec<Vec<String>> {
+    let shown = |entry: &crate::audit::AuditEntry| entry.action == "token_shown";
+    entries(world).into_iter().filter(shown).map(|entry| entry.resources).collect()
+}
+
+#[test]
+fn made_up_tokens_cost_one_entry_a_second() {
+    let mut world = World::new();
+    for number in 0..1_000_u128 {
+        let token = TokenId::from_bytes(number.to_be_bytes());
+        assert!(world.store.token_actor(token, &[0; 32], at(5_000)).unwrap().is_none());
+    }
+    assert_eq!(refusals(&world).len(), 1, "the first at once");
+    world.store.idle(at(5_999)).unwrap();
+    assert_eq!(refusals(&world).len(), 1);
+    world.store.idle(at(6_000)).unwrap();
+    let noted = refusals(&world);
+    assert_eq!((noted.len(), noted[1][0].as_str()), (2, "refused:999"));
+    assert_eq!(noted[1].len(), 1 + crate::limits::REFUSED_TOKENS_NAMED_MAX);
+    world.store.idle(at(9_000)).unwrap();
+    assert_eq!(refusals(&world).len(), 2);
 }
 
 #[test]
