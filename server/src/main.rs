@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use server::access::{Scope, Ward};
 use server::admin::answer::Failure;
 use server::admin::office::Desk;
-use server::admin::{PatientDetails, Request, socket};
+use server::admin::{After, PatientDetails, Request, socket};
 use server::app::{self, CannotStart};
 use server::check;
 use server::cli::{Arguments, At, Audit, Command, Hub, Patient, Token};
@@ -227,7 +227,12 @@ fn ask(at: &At, request: Request) -> Result<Value, Failure> {
     let now = committed.map_or(now, |committed| committed.max(now));
     let actor = setup::local_operator();
     let mut desk = Desk { store: &mut system.store, alerts: &mut system.alerts, actor: &actor, now };
-    Ok(system.office.carry_out(&mut desk, request)?.answer)
+    let done = system.office.carry_out(&mut desk, request)?;
+    // Hubs and doors learn the rest when the server runs.
+    if let Some(After::Backup(backup)) = done.after {
+        backup.make()?;
+    }
+    Ok(done.answer)
 }
 
 /// One line for each field; lists of objects one line an object.

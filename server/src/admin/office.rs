@@ -1,6 +1,6 @@
 //! Carries requests out, in the store's thread.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -23,7 +23,8 @@ use crate::provisioning::enrolment::{Whereabouts, enrolment};
 use crate::provisioning::request::HubRequest;
 use crate::provisioning::secrets::ControlKey;
 use crate::store::backup::Recipient;
-use crate::store::{AlertSink, Committed, NewBinding, NewHub, NewPatient, NewToken, Store, StoreError};
+use crate::store::sqlite::copy_out;
+use crate::store::{AlertSink, BackupSource, Committed, NewBinding, NewHub, NewPatient, NewToken, Store, StoreError};
 
 /// Longest name of a patient or a user, in characters.
 const NAME_CHARS_MAX: usize = 120;
@@ -59,13 +60,33 @@ pub struct Done {
     pub after: Option<After>,
 }
 
-/// What the rest of the server must learn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What the rest of the server must learn or do.
+#[derive(Debug, Clone)]
 pub enum After {
     /// New settings wait for the hub.
     SettingsWaiting(HubId, u64),
     /// The hub's certificates were taken back: cut its session, make the list anew.
     Revoked(HubId),
+    /// The backup is noted and allowed, not made: [`Backup::make`], away from the store's thread.
+    Backup(Backup),
+}
+
+/// A backup to be made.
+#[derive(Debug, Clone)]
+pub struct Backup {
+    source: BackupSource,
+    to: PathBuf,
+    recipient: Recipient,
+}
+
+impl Backup {
+    /// Makes it; takes long.
+    ///
+    /// # Errors
+    /// [`Failure`]; then there is no backup.
+    pub fn make(&self) -> Result<(), Failure> {
+        copy_out(&self.source, &self.to, &self.recipient).map_err(|error| Failure::of_store("backup", &error))
+    }
 }
 
 impl From<Value> for Done {
@@ -155,7 +176,7 @@ impl Office {
             }
             Request::Backup { to, recipient } => {
                 let permit = desk.permit(Action::Backup, what)?;
-                self.back_up(desk, &permit, &to, &recipient)
+                back_up(desk, &permit, to, &recipient)
             }
         }
     }
@@ -182,15 +203,6 @@ impl Office {
         let (counter, bindings) = store.hub_settings(hub)?;
         let settings = Settings { hub, counter, issued: now, bindings, sealing_key: self.sealing.clone() };
         self.control.sign(&settings).map_err(|error| StoreError::Unreadable(Box::new(error)))
-    }
-
-    fn back_up(&self, desk: &mut Desk<'_>, permit: &Permit, to: &Path, recipient: &str) -> Result<Done, Failure> {
-        let what = "backup";
-        let recipient: Recipient = recipient.parse().map_err(|error| {
-            Failure::new(what, error, "Make a key with `monitor-server backup-key` and give its public half")
-        })?;
-        desk.store.backup(permit, to, &recipient, desk.now).map_err(|error| Failure::of_store(what, &error))?;
-        Ok(json!({ "backup": to }).into())
     }
 
     fn patient_add(&self, desk: &mut Desk<'_>, details: PatientDetails) -> Result<Done, Failure> {
@@ -236,6 +248,16 @@ impl Office {
             .map_err(|error| Failure::new(what, error, "Report this; the hub is enrolled but has no file"))?;
         Ok(json!({ "hub": issued.hub, "enrolment": enrolment }).into())
     }
+}
+
+fn back_up(desk: &mut Desk<'_>, permit: &Permit, to: PathBuf, recipient: &str) -> Result<Done, Failure> {
+    let what = "backup";
+    let recipient: Recipient = recipient.parse().map_err(|error| {
+        Failure::new(what, error, "Make a key with `monitor-server backup-key` and give its public half")
+    })?;
+    let source = desk.store.backup(permit, desk.now).map_err(|error| Failure::of_store(what, &error))?;
+    let answer = json!({ "backup": to });
+    Ok(Done { after: Some(After::Backup(Backup { source, to, recipient })), ..Done::from(answer) })
 }
 
 fn new_token(

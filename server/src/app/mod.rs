@@ -220,7 +220,8 @@ async fn start(
     let renewal = Renewal { store: handle.clone(), office: Arc::clone(&office), tls, feed_tls, stop: stop.clone() };
     let renewal = Arc::new(renewal);
     own(&mut supervisor, "renewal", Arc::clone(&renewal).run());
-    let counter = Counter { store: handle, office, door: door_handle, down, renewal };
+    let backups = tokio::sync::Mutex::new(());
+    let counter = Counter { store: handle, office, door: door_handle, down, renewal, backups };
     supervisor.own("command_line", socket::serve(admin, Arc::new(counter), stop));
     Ok(Started { supervisor, lock })
 }

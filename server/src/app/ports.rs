@@ -50,6 +50,8 @@ pub(super) struct Counter {
     pub(super) door: DoorHandle,
     pub(super) down: mpsc::Sender<(HubId, Vec<u8>)>,
     pub(super) renewal: Arc<Renewal>,
+    /// Backups are made one at a time; further ones wait.
+    pub(super) backups: tokio::sync::Mutex<()>,
 }
 
 impl Carry for Counter {
@@ -68,7 +70,7 @@ impl Carry for Counter {
             });
             let done = done.await.map_err(|_| Failure::of_store(what, &store_gone()))??;
             if let Some(after) = done.after {
-                self.follow_up(after).await;
+                self.follow_up(after).await?;
             }
             Ok(done.answer)
         })
@@ -76,7 +78,7 @@ impl Carry for Counter {
 }
 
 impl Counter {
-    async fn follow_up(&self, after: After) {
+    async fn follow_up(&self, after: After) -> Result<(), Failure> {
         match after {
             After::SettingsWaiting(hub, counter) => {
                 if let Ok(message) = to_bytes(&DownMessage::SettingsWaitingV1(counter)) {
@@ -88,6 +90,12 @@ impl Counter {
                 self.door.disconnect(hub);
                 self.renewal.renew().await;
             }
+            After::Backup(backup) => {
+                let _turn = self.backups.lock().await;
+                let made = tokio::task::spawn_blocking(move || backup.make()).await;
+                made.map_err(|_| Failure::of_store("backup", &store_gone()))??;
+            }
         }
+        Ok(())
     }
 }

@@ -222,16 +222,11 @@ pub trait Store: Send {
     /// # Errors
     /// The store's.
     fn refused(&mut self, actor: &Actor, action: Action, now: Timestamp) -> Result<(), StoreError>;
-    /// Writes a consistent copy of the whole store to a file that only the recipient can open. It holds no key of
-    /// the server: to read identities in a restored store, its master key is needed too.
+    /// Notes in the audit log that a backup is made, and says of what. Copying and sealing takes long and is for a
+    /// thread of its own: `sqlite::copy_out`. The backup holds no key of the server: to read identities in a restored
+    /// store, its master key is needed too.
     ///
     /// # Errors
     /// The store's.
-    fn backup(
-        &mut self,
-        permit: &Permit,
-        to: &std::path::Path,
-        recipient: &backup::Recipient,
-        now: Timestamp,
-    ) -> Result<(), StoreError>;
+    fn backup(&mut self, permit: &Permit, now: Timestamp) -> Result<BackupSource, StoreError>;
 }

@@ -1,7 +1,7 @@
 //! What the store's methods take and give.
 
 use serde::{Deserialize, Serialize};
-use shared::id::{BindingId, DeviceId, HubId, PatientId, StreamId, TokenId};
+use shared::id::{BindingId, DeviceId, HubId, PatientId, StoreId, StreamId, TokenId};
 use shared::metric::Metric;
 use shared::nhs_number::NhsNumber;
 use shared::reading::{Outcome, Quality};
@@ -115,6 +115,15 @@ pub struct Committed {
     pub events: Vec<NumberedEvent>,
     /// Live values, newest last.
     pub live: Vec<LiveValue>,
+}
+
+/// What a backup copies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BackupSource {
+    /// The store's file.
+    pub file: std::path::PathBuf,
+    /// This life of the store.
+    pub store: StoreId,
 }
 
 /// A patient to add. `Debug` shows nothing of it.

@@ -1,5 +1,6 @@
 //! The store on SQLite: one file, one writer, write-ahead log, every commit synced (`synchronous = FULL`).
 
+mod copy;
 mod counting;
 mod entries;
 mod events;
@@ -12,13 +13,14 @@ mod schema;
 mod streams;
 mod take;
 mod trail;
+mod transaction;
 
 #[cfg(test)]
 mod tests;
 
 use std::path::Path;
 
-use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, params};
 use shared::id::{HubId, PatientId, StoreId, StreamId, TokenId};
 use shared::time::{Tick, Timestamp};
 use shared::wire::BindingInForce;
@@ -30,14 +32,15 @@ use crate::ingest::{NewStream, OpenedBatch};
 use crate::keys::PatientVault;
 use crate::limits::{CHECKPOINT_WORTH, EVENTS_PAGE_MAX};
 use crate::provisioning::authority::Revoked;
-use crate::store::backup::{BackupError, Recipient};
 use crate::store::{
-    AlertSink, AuditVerdict, Bound, Committed, Counts, EventNumber, EventsAfter, Hub, IdentityKey, NewBinding, NewHub,
-    NewPatient, NewToken, NumberedEvent, Patient, Snapshot, Store, StoreError,
+    AlertSink, AuditVerdict, BackupSource, Bound, Committed, Counts, EventNumber, EventsAfter, Hub, IdentityKey,
+    NewBinding, NewHub, NewPatient, NewToken, NumberedEvent, Patient, Snapshot, Store, StoreError,
 };
+pub use copy::copy_out;
 use memory::Memory;
 use rows::failed;
 use trail::Failure;
+use transaction::attempt;
 
 /// The store.
 pub struct SqliteStore {
@@ -57,6 +60,7 @@ impl SqliteStore {
     /// [`StoreError::Unreadable`] if the file is none of ours, damaged, or of another version.
     pub fn open(path: &Path, vault: PatientVault, now: Timestamp) -> Result<Self, StoreError> {
         let conn = Connection::open(path).map_err(failed)?;
+        copy::remove_leftovers(path).map_err(|error| StoreError::Unavailable(Box::new(error)))?;
         schema::prepare(&conn)?;
         schema::migrate(&conn, StoreId::from_bytes(people::random_id()?), now)?;
         let store = schema::store_id(&conn)?;
@@ -177,34 +181,6 @@ impl SqliteStore {
             trail::append(conn, memory, actor, trail::name(action), Vec::new(), outcome, now)
         })
     }
-}
-
-/// Copies the store beside itself, readable by its owner alone, seals the copy to the recipient and removes it.
-fn backup(conn: &Connection, store: StoreId, to: &Path, recipient: &Recipient) -> Result<(), StoreError> {
-    let path = conn.path().map(|path| format!("{path}.backup-{}", std::process::id()));
-    let copy = path.ok_or(StoreError::Unknown("the store's file"))?;
-    let unavailable = |error: BackupError| StoreError::Unavailable(Box::new(error));
-    runtime::files::write_atomically(Path::new(&copy), &[], 0o600).map_err(|error| unavailable(error.into()))?;
-    let copied = conn.execute("VACUUM INTO ?1", params![copy]).map(|_| ()).map_err(failed);
-    let sealed = copied.and_then(|()| super::backup::seal(Path::new(&copy), to, store, recipient).map_err(unavailable));
-    let removed = std::fs::remove_file(&copy).map_err(|error| unavailable(error.into()));
-    sealed.and(removed)
-}
-
-fn attempt<T>(
-    conn: &Connection,
-    memory: &mut Memory,
-    now: Timestamp,
-    work: impl FnOnce(&Connection, &mut Memory) -> Result<T, StoreError>,
-) -> Result<T, StoreError> {
-    // Rolls back when dropped before its commit.
-    let tx = Transaction::new_unchecked(conn, TransactionBehavior::Immediate).map_err(failed)?;
-    let value = work(&tx, memory)?;
-    tx.prepare_cached("UPDATE meta SET engine_time = max(coalesce(engine_time, ?1), ?1) WHERE id = 1")
-        .and_then(|mut update| update.execute([now.as_millis()]))
-        .map_err(failed)?;
-    tx.commit().map_err(failed)?;
-    Ok(value)
 }
 
 impl Store for SqliteStore {
@@ -404,10 +380,11 @@ impl Store for SqliteStore {
         self.note(Some(AuditOutcome::Refused), actor, action, now)
     }
 
-    fn backup(&mut self, permit: &Permit, to: &Path, recipient: &Recipient, now: Timestamp) -> Result<(), StoreError> {
+    fn backup(&mut self, permit: &Permit, now: Timestamp) -> Result<BackupSource, StoreError> {
         // The look is noted first, so that the copy holds it too.
         let store = self.store;
         self.audited(permit, now, |_, _, _| Ok(((), vec![trail::named("store", store)])))?;
-        backup(&self.conn, store, to, recipient)
+        let file = self.conn.path().ok_or(StoreError::Unknown("the store's file"))?.into();
+        Ok(BackupSource { file, store })
     }
 }

@@ -7,6 +7,7 @@ use shared::id::TokenId;
 use super::*;
 use crate::access::{Role, Scope};
 use crate::store::backup::{self, BackupSecret};
+use crate::store::sqlite::copy_out;
 use crate::store::{Conflict, EventNumber, EventsAfter, NewToken};
 
 fn watcher(ward: &str) -> Permit {
@@ -162,7 +163,11 @@ fn a_backup_holds_everything_and_becomes_another_life() {
     world.take(batch(vec![record(1, 1, vec![shared::wire::Entry::Observation(world.observation(49_000, 97))])]));
     let secret = BackupSecret::generate().unwrap();
     let (sealed, opened) = (world.folder.path().join("b"), world.folder.path().join("restored.sqlite"));
-    world.store.backup(&allow(Action::Backup), &sealed, &secret.recipient(), at(5)).unwrap();
+    let source = world.store.backup(&allow(Action::Backup), at(5)).unwrap();
+    // The store goes on while the copy is made, also in the middle of a transaction.
+    world.store.conn.execute_batch("BEGIN IMMEDIATE").unwrap();
+    copy_out(&source, &sealed, &secret.recipient()).unwrap();
+    world.store.conn.execute_batch("COMMIT").unwrap();
     let left = std::fs::read_dir(world.folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
     assert!(!left.into_iter().any(|name| name.to_string_lossy().contains(".backup-")));
     backup::open(&sealed, &opened, &secret).unwrap();
@@ -172,4 +177,16 @@ fn a_backup_holds_everything_and_becomes_another_life() {
     assert_ne!(restored.store_id(), world.store.store_id());
     assert_eq!(restored.counts(&allow(Action::StoreCount), at(8)).unwrap().observations, 1);
     assert_eq!(restored.audit_verify(&allow(Action::AuditVerify), at(9)).unwrap().first_broken, None);
+}
+
+#[test]
+fn what_a_backup_cut_short_left_is_removed_when_the_store_opens() {
+    let world = World::new();
+    let left = world.folder.path().join("store.sqlite.backup-4321");
+    let others = ["store.sqlite-wal", "mine.backup-1"].map(|name| world.folder.path().join(name));
+    std::fs::write(&left, "plain").unwrap();
+    std::fs::write(&others[1], "kept").unwrap();
+    let world = world.crash();
+    assert!(!left.exists() && others.iter().all(|file| file.exists()));
+    drop(world);
 }
