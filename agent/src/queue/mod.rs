@@ -110,7 +110,7 @@ pub struct QueueStatus {
     pub unaccepted_observations: u64,
     /// Records that await a receipt.
     pub pending_records: u64,
-    /// Records that await a receipt and are not lent.
+    /// Records that await a receipt, are synced and are not lent.
     pub unlent_records: u64,
     /// Their octets on disk, as last measured.
     pub backlog_bytes: u64,

@@ -27,11 +27,11 @@ use super::{Lent, Owner, Question, QueueStatus, Setup};
 use crate::identity::Identity;
 use crate::intake_item::Taken;
 
-/// sled, unless the switch is on.
+/// sled, unless the first switch is on; with the second on syncs are done and said to have failed.
 #[derive(Clone, Default)]
-pub(super) struct Refusing(pub(super) Arc<AtomicBool>);
+pub(super) struct Refusing(pub(super) Arc<AtomicBool>, pub(super) Arc<AtomicBool>);
 
-pub(super) struct RefusingDatabase(SledDatabase, Arc<AtomicBool>);
+pub(super) struct RefusingDatabase(SledDatabase, Refusing);
 
 pub(super) fn refusal(switch: &AtomicBool) -> Result<(), DiskRefused> {
     if switch.load(Ordering::Relaxed) { Err(io::Error::other("switched off").into()) } else { Ok(()) }
@@ -41,7 +41,7 @@ impl Disk for Refusing {
     type Database = RefusingDatabase;
     fn open(&self, folder: &Path) -> Result<RefusingDatabase, DiskRefused> {
         refusal(&self.0)?;
-        Ok(RefusingDatabase(SledDisk.open(folder)?, Arc::clone(&self.0)))
+        Ok(RefusingDatabase(SledDisk.open(folder)?, self.clone()))
     }
     fn free_bytes(&self, folder: &Path) -> io::Result<u64> {
         SledDisk.free_bytes(folder)
@@ -50,12 +50,13 @@ impl Disk for Refusing {
 
 impl Database for RefusingDatabase {
     fn write(&mut self, changes: Vec<Change>) -> Result<(), DiskRefused> {
-        refusal(&self.1)?;
+        refusal(&self.1.0)?;
         self.0.write(changes)
     }
     fn sync(&mut self) -> Result<(), DiskRefused> {
-        refusal(&self.1)?;
-        self.0.sync()
+        refusal(&self.1.0)?;
+        self.0.sync()?;
+        refusal(&self.1.1)
     }
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, DiskRefused> {
         self.0.get(key)

@@ -189,6 +189,41 @@ fn a_reading_captured_before_settings_and_taken_after_them_has_the_old_binding()
 }
 
 #[test]
+fn a_record_is_lent_from_disk_only_once_it_is_synced() {
+    let (mut hub, mut server) = Hub::new();
+    hub.take(false);
+    hub.connect(true);
+    let first = hub.backlog().unwrap();
+    hub.deliver(&mut server, first, true);
+    hub.connect(false);
+    hub.take(false);
+    hub.advance(250);
+    assert_eq!(hub.status.borrow().unlent_records, 0);
+    assert!(hub.backlog().is_none());
+    hub.advance(900);
+    assert_eq!(hub.status.borrow().unlent_records, 1);
+    assert!(hub.backlog().is_some());
+}
+
+#[test]
+fn what_is_sealed_again_after_a_failed_sync_does_not_come_back_with_the_next_start() {
+    let (mut hub, mut server) = Hub::new();
+    hub.take(false);
+    hub.take(false);
+    hub.advance(250);
+    // The row is written; only the sync fails.
+    hub.switch.1.store(true, Ordering::Relaxed);
+    hub.owner.sync(hub.clock.now());
+    hub.switch.1.store(false, Ordering::Relaxed);
+    // Sealed again and durable, and the ledger not told yet what the first generation holds.
+    hub.advance(3_000);
+    hub.sync();
+    hub.crash();
+    hub.drain(&mut server);
+    assert_eq!(server.seen, [1, 2]);
+}
+
+#[test]
 fn a_stream_without_receipts_does_not_keep_the_others_waiting() {
     let (mut hub, mut server) = Hub::new();
     for number in 1..=3 {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use shared::observation::{Captured, Observation};
-use shared::sequence::{Ranges, Sequence};
+use shared::sequence::{Range, Ranges, Sequence};
 use shared::time::{ClockState, Tick};
 use shared::wire::{Boot, ClockFix, Entry, HubStatus, Loss, LossCause, LossExtent, to_bytes};
 use tokio::sync::{mpsc, watch};
@@ -27,6 +27,12 @@ pub(super) struct Unsynced {
     pub(super) bytes: usize,
     pub(super) closed: Closed,
     pub(super) is_lent: bool,
+}
+
+impl Unsynced {
+    pub(super) fn range(&self) -> Range {
+        Range::one(self.sequence)
+    }
 }
 
 /// The owner of the queue.

@@ -77,7 +77,10 @@ impl<D: Disk> Owner<D> {
         ordinals.sort_by_key(|ordinal| (self.given_back.get(ordinal).copied().unwrap_or(0), *ordinal));
         for ordinal in ordinals {
             let pending = self.shelf.pending(ordinal);
-            let free = self.lent.get(&ordinal).map_or(pending.clone(), |lent| sets::minus(&pending, lent));
+            let mut free = self.lent.get(&ordinal).map_or(pending.clone(), |lent| sets::minus(&pending, lent));
+            // What the disk may still refuse is sealed again then, and must not be with the server already.
+            let uncertain: Ranges = self.only_here().filter(|u| u.ordinal == ordinal).map(|u| u.range()).collect();
+            free = sets::minus(&free, &uncertain);
             if free.is_empty() {
                 continue;
             }

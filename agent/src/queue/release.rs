@@ -62,6 +62,16 @@ impl<D: Disk> Shelf<D> {
         Ok(())
     }
 
+    /// What a generation holds and no receipt covers.
+    pub(super) fn pending_of(&self, generation: &Generation) -> Vec<Gone> {
+        let pending = |ordinal: &u32| {
+            let state = self.streams.get(ordinal)?;
+            let ranges = sets::minus(&generation.held(*ordinal), &state.progress.released);
+            (!ranges.is_empty()).then_some(Gone { stream: state.stream, ranges })
+        };
+        generation.row.held.keys().filter_map(pending).collect()
+    }
+
     /// Drops a generation from memory and ledger; streams that nothing is held of go too, but for the youngest.
     pub(super) fn forget_generation(&mut self, number: u32, generation: &Generation) {
         self.generations.remove(&number);

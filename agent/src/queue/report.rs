@@ -7,6 +7,7 @@ use shared::sequence::Ranges;
 
 use super::Owner;
 use super::database::Disk;
+use super::owner::Unsynced;
 use super::seal::observations;
 
 impl<D: Disk> Owner<D> {
@@ -23,10 +24,16 @@ impl<D: Disk> Owner<D> {
         open.map(|u| u64::from(u.observations)).fold(0, u64::saturating_add)
     }
 
+    /// Records that are neither synced nor were ever lent: nobody else has them.
+    pub(super) fn only_here(&self) -> impl Iterator<Item = &Unsynced> {
+        self.unsynced.iter().filter(|unsynced| !unsynced.is_lent)
+    }
+
     pub(super) fn publish_status(&mut self, at: Captured) {
         let unsynced = self.unsynced_observations();
         let unaccepted = self.unaccepted();
         let lent = self.lent.values().map(Ranges::count).fold(0, u64::saturating_add);
+        let only_here = u64::try_from(self.only_here().count()).unwrap_or(u64::MAX);
         let in_air = u64::try_from(self.in_air.len()).unwrap_or(u64::MAX);
         let oldest = self.recent.first_key_value().map(|(_, (_, tick))| at.tick.since(*tick));
         let living = self.living.as_ref();
@@ -37,7 +44,8 @@ impl<D: Disk> Owner<D> {
         status.accepted_observations = self.shelf.accepted_observations().saturating_sub(unsynced);
         status.receipted_observations = self.shelf.receipted_observations();
         status.unaccepted_observations = unaccepted;
-        status.unlent_records = status.pending_records.saturating_sub(lent.saturating_sub(in_air));
+        status.unlent_records =
+            status.pending_records.saturating_sub(lent.saturating_sub(in_air)).saturating_sub(only_here);
         status.oldest_pending_ms = oldest.map(|age: Duration| u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
         status.disk_refuses = self.disk_retry_at.is_some();
         status.quarantined = self.shelf.totals.quarantined;

@@ -205,8 +205,7 @@ impl<D: Disk> Owner<D> {
         self.disk_retry_at = Some(at.tick.after(limits::DISK_RETRY_AFTER));
         self.sync_at = None;
         let unsynced = std::mem::take(&mut self.unsynced);
-        let never: Vec<_> = unsynced.iter().map(|u| (u.ordinal, u.sequence, u.observations)).collect();
-        self.shelf.abandon_head(&never, at);
+        self.shelf.abandon_head(&unsynced, at);
         let living = self.living.as_ref().map(|living| (living.ordinal, living.stream()));
         for refused in unsynced {
             let is_receipted = self.shelf.is_released(refused.ordinal, refused.sequence);

@@ -19,6 +19,7 @@ use shared::wire::SealedRecord;
 use super::database::{Change, Database, Disk, DiskRefused};
 use super::generation::{self, Generation};
 use super::ledger::{self, Progress, StreamRow, Totals};
+use super::owner::Unsynced;
 use super::sets;
 use crate::limits;
 
@@ -305,10 +306,20 @@ impl<D: Disk> Shelf<D> {
     }
 
     /// The disk refused: ends the head without these records, which never became durable.
-    pub fn abandon_head(&mut self, unsynced: &[(u32, Sequence, u16)], at: Captured) {
+    pub(super) fn abandon_head(&mut self, unsynced: &[Unsynced], at: Captured) {
+        // What is sealed again under another number must not come back with the next start. Best effort: the disk
+        // refuses. What is lent or receipted goes under its own number if it comes back, and so only once.
+        let again = unsynced.iter().filter(|u| !u.is_lent && !self.is_released(u.ordinal, u.sequence));
+        let removals: Vec<_> = again.map(|u| Change::Remove(generation::key(u.ordinal, u.sequence.get()))).collect();
+        if let Some(head) = &mut self.head {
+            let records = removals.len();
+            if head.database.write(removals).and_then(|()| head.database.sync()).is_err() {
+                tracing::warn!(records, "what the disk refused cannot be removed from it either");
+            }
+        }
         if let Some(generation) = self.head.as_ref().and_then(|head| self.generations.get_mut(&head.number)) {
-            for (ordinal, sequence, observations) in unsynced {
-                generation.forget(*ordinal, *sequence, *observations);
+            for refused in unsynced {
+                generation.forget(refused.ordinal, refused.sequence, refused.observations);
             }
         }
         self.end_head(at);
@@ -360,15 +371,6 @@ impl<D: Disk> Shelf<D> {
         let released = self.streams.get(&ordinal).map(|state| &state.progress.released);
         let held = self.held(ordinal);
         released.map_or(held.clone(), |released| sets::minus(&held, released))
-    }
-
-    pub(super) fn pending_of(&self, generation: &Generation) -> Vec<Gone> {
-        let pending = |ordinal: &u32| {
-            let state = self.streams.get(ordinal)?;
-            let ranges = sets::minus(&generation.held(*ordinal), &state.progress.released);
-            (!ranges.is_empty()).then_some(Gone { stream: state.stream, ranges })
-        };
-        generation.row.held.keys().filter_map(pending).collect()
     }
 
     /// The ordinals of all streams, oldest first.
