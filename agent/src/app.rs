@@ -28,7 +28,7 @@ use tokio::sync::{mpsc, watch};
 use crate::config::Config;
 use crate::devices::{self, Device};
 use crate::health::{self, Belongings};
-use crate::identity::Identity;
+use crate::identity::{self, Identity};
 use crate::limits;
 use crate::queue::{self, Channels, Lent, Question, QueueStatus, Setup, sled_store::SledDisk};
 use crate::status::{self, Sources};
@@ -120,7 +120,8 @@ pub async fn run(file: &Path, chosen: Chosen) -> Result<Exit, CannotStart> {
         keep_last_good(file, &config);
     }
     let identity = Arc::new(identity);
-    let check_time = CheckTime::new(clock.clone());
+    let issued = identity::issued_at(&enrolment.certificate_pem).map_err(TlsError::Identity)?;
+    let check_time = CheckTime::new(clock.clone(), issued.max(settings.issued));
     let (door, source) = doors(&enrolment, &identity, &check_time)?;
     let listener = status::listen(&config.status_socket())?;
     let mut supervisor = Supervisor::new();

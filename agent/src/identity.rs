@@ -13,6 +13,7 @@ use ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use shared::id::HubId;
+use shared::time::Timestamp;
 use zeroize::Zeroizing;
 
 /// DER of a P-256 SubjectPublicKeyInfo up to the point (RFC 5480 §2): id-ecPublicKey, prime256v1, BIT STRING.
@@ -154,6 +155,17 @@ impl Identity {
         let until = certificate.validity().not_after.timestamp();
         Ok((chain, until))
     }
+}
+
+/// When the first certificate of a PEM chain begins to be valid.
+///
+/// # Errors
+/// [`IdentityError::UnreadableCertificate`].
+pub fn issued_at(pem: &str) -> Result<Timestamp, IdentityError> {
+    let leaf = CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|_| IdentityError::UnreadableCertificate)?;
+    let (_, certificate) =
+        x509_parser::parse_x509_certificate(&leaf).map_err(|_| IdentityError::UnreadableCertificate)?;
+    Ok(Timestamp::from_millis(certificate.validity().not_before.timestamp().saturating_mul(1_000)))
 }
 
 /// Makes a key and a request in files. Returns the new hub's id.

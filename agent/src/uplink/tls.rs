@@ -13,7 +13,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::time_provider::TimeProvider;
 use rustls::version::TLS13;
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
-use shared::time::{Tick, Timestamp};
+use shared::time::{ClockState, Tick, Timestamp};
 
 use crate::identity::{Identity, IdentityError};
 use crate::limits;
@@ -41,7 +41,8 @@ pub enum TlsError {
     Verifier(#[from] rustls::client::VerifierBuilderError),
 }
 
-/// The time that certificates are checked at: the wall clock, but never before the build and what receipts said
+/// The time that certificates are checked at: the wall clock if it was ever set, but never before the build, the hub's
+/// own certificate, the settings in force and what receipts said, each with the time elapsed since
 /// (PROTOCOL §6). Each receipt moves it at most by the monotonic time elapsed and 24 h.
 #[derive(Debug)]
 pub struct CheckTime {
@@ -50,11 +51,12 @@ pub struct CheckTime {
 }
 
 impl CheckTime {
-    /// Starts at the build.
+    /// Starts at the build, or at what is known to have been before now: `known` is the later of the times that
+    /// authenticated material was issued at.
     #[must_use]
-    pub fn new(clock: Clock) -> Arc<Self> {
+    pub fn new(clock: Clock, known: Timestamp) -> Arc<Self> {
         let now = clock.tick();
-        Arc::new(Self { clock, floor: Mutex::new((BUILT, now)) })
+        Arc::new(Self { clock, floor: Mutex::new((BUILT.max(known), now)) })
     }
 
     /// The server said what time it is, in an authenticated receipt.
@@ -62,13 +64,16 @@ impl CheckTime {
         let now = self.clock.tick();
         let mut floor = self.floor.lock().unwrap_or_else(PoisonError::into_inner);
         // The first receipt after a long time without one is believed as far as it may move the floor, then the next.
-        let most = floor.0.after(now.since(floor.1)).after(limits::TIME_FLOOR_STEP_MAX);
-        *floor = (floor.0.max(server.min(most)), now);
+        let reached = floor.0.after(now.since(floor.1));
+        let most = reached.after(limits::TIME_FLOOR_STEP_MAX);
+        *floor = (reached.max(server.min(most)), now);
     }
 
     fn now(&self) -> Timestamp {
-        let floor = self.floor.lock().unwrap_or_else(PoisonError::into_inner).0;
-        self.clock.wall().max(floor)
+        let at = self.clock.captured();
+        let (floor, since) = *self.floor.lock().unwrap_or_else(PoisonError::into_inner);
+        let floor = floor.after(at.tick.since(since));
+        if at.clock == ClockState::NeverSet { floor } else { floor.max(at.wall) }
     }
 }
 
@@ -170,12 +175,11 @@ mod tests {
     use runtime::clock::ManualClock;
     use shared::id::BootId;
     use shared::observation::Captured;
-    use shared::time::ClockState;
 
     fn clock(wall: Timestamp) -> (ManualClock, Arc<CheckTime>) {
         let at = Captured { tick: Tick::from_millis(0), wall, clock: ClockState::NeverSet };
         let manual = ManualClock::new(at, BootId::from_bytes([1; 16]));
-        let time = CheckTime::new(Clock::manual(manual.clone()));
+        let time = CheckTime::new(Clock::manual(manual.clone()), Timestamp::from_millis(0));
         (manual, time)
     }
 
@@ -183,8 +187,24 @@ mod tests {
     fn a_clock_that_was_never_set_is_no_reason_to_refuse_every_server() {
         let (_, time) = clock(Timestamp::from_millis(0));
         assert_eq!(time.now(), BUILT);
-        let (_, time) = clock(BUILT.after(Duration::from_secs(60)));
-        assert_eq!(time.now(), BUILT.after(Duration::from_secs(60)));
+        // What an unset clock says counts for nothing; the time elapsed does.
+        let (manual, time) = clock(BUILT.after(Duration::from_secs(60)));
+        assert_eq!(time.now(), BUILT);
+        manual.advance(Duration::from_secs(5));
+        assert_eq!(time.now(), BUILT.after(Duration::from_secs(5)));
+    }
+
+    #[test]
+    fn a_certificate_issued_after_the_build_is_valid_for_a_clock_that_was_never_set() {
+        let mut params = rcgen::CertificateParams::new(["hub".to_owned()]).unwrap();
+        params.not_before = rcgen::date_time_ymd(2026, 6, 1);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let pem = params.self_signed(&key).unwrap().pem();
+        let issued = crate::identity::issued_at(&pem).unwrap();
+        assert_eq!(issued, Timestamp::from_millis(1_780_272_000_000));
+        let (manual, _) = clock(Timestamp::from_millis(0));
+        let time = CheckTime::new(Clock::manual(manual), issued);
+        assert!(time.now() >= issued && issued > BUILT);
     }
 
     #[test]
