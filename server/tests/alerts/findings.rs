@@ -1,12 +1,13 @@
 //! Findings about what does not come: devices never heard, falls before a loss.
 
-use, on both sides of its boundary.
-
-use server::alerts::{AlertChange, AlertKind, Alerts, Pack, Priority, Subject};
+use server::alerts::{AlertChange, Pack, Priority, Subject};
 use server::store::AlertSink;
-use shared::metric::Metric;
-use shared::reading::{NoReading, Quality};
-use shared::wire::DeviceState;
+use shared::reading::NoReading;
+
+use crate::bench::*;
+
+const RAISED: AlertChange = AlertChange::Raised;
+const RETURNED: AlertChange = AlertChange::Returned;
 
 #[test]
 fn a_slow_fall_is_told_also_right_after_its_second_point() {
@@ -48,4 +49,3 @@ fn a_bound_device_that_is_heard_in_time_raises_nothing() {
     bench.pass(2000);
     assert!(bench.events.is_empty());
 }
-

@@ -4,4 +4,5 @@
 mod bench;
 mod clauses;
 mod data;
+mod findings;
 mod properties;
