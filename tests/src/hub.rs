@@ -14,6 +14,8 @@ use crate::process::{self, Process};
 use crate::server::Server;
 use crate::wait;
 
+/// How often in a row an agent must say that nothing awaits a receipt.
+const DRAINED_TIMES: u32 = 10;
 /// How long it may take to answer about its status.
 const READY_WITHIN: Duration = Duration::from_secs(20);
 /// A record younger than this is on its way.
@@ -220,11 +222,15 @@ impl Hub {
     /// # Errors
     /// If it is not drained in time.
     pub fn drained(&self, within: Duration) -> anyhow::Result<Value> {
+        // An agent that has just started counts nothing before its queue is open: it must say so for a while.
+        let mut times = 0_u32;
         wait::until("the agent's queue to drain", within, || {
             let status = self.status().ok()?;
             let is_zero = |key: &str| status.get(key).and_then(Value::as_u64) == Some(0);
-            let is_drained = is_zero("pending_records") && is_zero("unaccepted_observations");
-            is_drained.then_some(status)
+            let is_connected = status.get("state").and_then(Value::as_str) == Some("connected");
+            let is_drained = is_connected && is_zero("pending_records") && is_zero("unaccepted_observations");
+            times = if is_drained { times.saturating_add(1) } else { 0 };
+            (times >= DRAINED_TIMES).then_some(status)
         })
     }
 
