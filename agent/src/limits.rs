@@ -92,6 +92,8 @@ pub const SETTINGS_WITHIN: Duration = Duration::from_secs(20);
 pub const SETTINGS_RETRY_AFTER: Duration = Duration::from_secs(30);
 /// Status connections served at the same time. Full: the next waits to be accepted.
 pub const STATUS_CONNECTIONS_MAX: usize = 4;
+/// How long a question about the status waits for the queue to open. Over: it is answered as it is.
+pub const STATUS_OPEN_WITHIN: Duration = Duration::from_secs(1);
 /// A status connection's longest life.
 pub const STATUS_WITHIN: Duration = Duration::from_secs(2);
 /// How long owners may take to end after a signal: the wait for receipts and the last syncs.

@@ -85,6 +85,7 @@ impl Sources {
             "unanswered_batches": uplink.counts.unanswered_batches,
             "receipts": uplink.counts.receipts,
             "last_receipt_ago_ms": uplink.last_receipt.map(|last| millis(at.tick.since(last))),
+            "queue_open": queue.is_open,
             "pending_records": queue.pending_records,
             "oldest_pending_ms": queue.oldest_pending_ms,
             "backlog_bytes": queue.backlog_bytes,
@@ -177,6 +178,9 @@ pub async fn run(
 }
 
 async fn answer(mut stream: UnixStream, sources: Arc<Sources>) {
+    // Counts of a queue that is not open yet would say that nothing is held. A disk that takes longer shows as such.
+    let mut queue = sources.queue.clone();
+    let _ = tokio::time::timeout(limits::STATUS_OPEN_WITHIN, queue.wait_for(|queue| queue.is_open)).await;
     let text = format!("{}\n", sources.to_json());
     let written = async {
         stream.write_all(text.as_bytes()).await?;

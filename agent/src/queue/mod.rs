@@ -100,6 +100,8 @@ pub enum Question {
 /// How the queue is, for the status and for the uplink's decisions.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct QueueStatus {
+    /// Whether the queue is open; before that, the counts mean nothing.
+    pub is_open: bool,
     /// The living stream and its last sequence.
     pub stream: Option<(StreamId, u64)>,
     /// Observations in records that were synced or receipted, ever.

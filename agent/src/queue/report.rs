@@ -39,6 +39,7 @@ impl<D: Disk> Owner<D> {
         let living = self.living.as_ref();
         let progress = living.and_then(|living| self.shelf.stream(living.ordinal)).map(|state| &state.progress);
         let status = &mut self.status;
+        status.is_open = true;
         status.stream = living.map(|living| (living.stream(), living.last_sequence()));
         status.receipted_ranges = progress.map(|progress| progress.counted.clone()).unwrap_or_default();
         status.accepted_observations = self.shelf.accepted_observations().saturating_sub(unsynced);
