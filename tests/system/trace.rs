@@ -40,12 +40,17 @@ pub(crate) fn strace(program: &Path, calls: &str, out: &Path, more: &[&str]) -> 
 
 /// What the tracer wrote, once it has written everything: it says how each process ended.
 pub(crate) fn finished(out: &Path, process: u32) -> String {
-    let end = [format!("{process} +++ "), format!("{process}  +++ ")];
     let whole = tests::wait::until("the trace's end", std::time::Duration::from_secs(20), || {
         let text = std::fs::read_to_string(out).ok()?;
-        text.lines().rev().take(50).any(|line| end.iter().any(|end| line.starts_with(end))).then_some(text)
+        text.lines().rev().take(50).any(|line| tells_end_of(process, line)).then_some(text)
     });
     whole.unwrap()
+}
+
+/// Whether a line says that this process ended. The tracer pads a process id to five columns, whatever its length.
+fn tells_end_of(process: u32, line: &str) -> bool {
+    let mut words = line.split_ascii_whitespace();
+    words.next() == Some(process.to_string().as_str()) && words.next() == Some("+++")
 }
 
 /// `name(arguments)   = result ...`: the last bracket that a result follows ends the arguments.
@@ -108,6 +113,20 @@ impl Call {
     pub(crate) fn file(&self) -> &str {
         self.arguments.split(">,").next().unwrap_or_default().trim_end_matches('>')
     }
+}
+
+#[test]
+fn the_end_of_a_process_is_seen_whatever_the_length_of_its_id() {
+    for (process, line) in [
+        (7, "7     +++ exited with 0 +++"),
+        (786, "786   +++ killed by SIGKILL +++"),
+        (4_321, "4321  +++ exited with 0 +++"),
+        (1_234_567, "1234567 +++ exited with 0 +++"),
+    ] {
+        assert!(tells_end_of(process, line), "{line}");
+    }
+    assert!(!tells_end_of(786, "7861  +++ exited with 0 +++"));
+    assert!(!tells_end_of(786, "786   write(1, \"+++ \", 4) = 4"));
 }
 
 #[test]
