@@ -6,10 +6,12 @@
 mod backlog;
 mod clients;
 mod delivery;
+mod disk;
 mod home;
 mod planted;
 mod planted_live;
 mod stolen_disk;
 mod sync_order;
+mod tap;
 mod trace;
 mod wrong_patient;

@@ -7,9 +7,10 @@ use tests::wait;
 
 use crate::home::{WARD, World};
 use crate::planted;
+use crate::tap::Tap;
 
 #[test]
-fn disks_backups_and_logs_hold_no_name_number_or_value_in_clear() {
+fn traffic_disks_backups_and_logs_hold_no_name_number_or_value_in_clear() {
     let mut world = World::new(1);
     let hub = world.add_hub("home");
     let patient = world.server.add_patient(planted::NAME, planted::NHS_NUMBER, WARD).unwrap();
@@ -19,6 +20,7 @@ fn disks_backups_and_logs_hold_no_name_number_or_value_in_clear() {
     std::fs::write(&file, format!("time_s,weight_kg\n{rows}")).unwrap();
     let source = HubSource::Replay { path: file.clone(), speed: 5.0, columns: Vec::new(), repeat: true };
     world.hubs[hub].configure(&[HubDevice { name: "scale".into(), source }]).unwrap();
+    let tap = Tap::between(&world.hubs[hub], world.door());
     world.hubs[hub].start().unwrap();
     wait::until("stored observations", Duration::from_secs(40), || (world.count("observations") >= 10).then_some(()))
         .unwrap();
@@ -51,6 +53,14 @@ fn disks_backups_and_logs_hold_no_name_number_or_value_in_clear() {
         look("the server's log", world.server.said().as_bytes(), true);
         world.hubs[hub].stop().unwrap();
         world.server.stop().unwrap();
+    }
+    // What the door, or a broker in its place, sees of it once TLS is gone.
+    let overheard = tap.overheard();
+    for (topic, bytes) in [("up", &overheard.up), ("down", &overheard.down)] {
+        let topic = format!("hubs/{}/{topic}", world.hubs[hub].id);
+        let messages = bytes.windows(topic.len()).filter(|window| *window == topic.as_bytes()).count();
+        assert!(messages >= 3 && bytes.len() > 1000, "{messages} messages heard in {} bytes of {topic}", bytes.len());
+        look(&topic, bytes, true);
     }
     let backup_bytes = match planted::files(&backup) {
         files if files.is_empty() => std::fs::read(&backup).unwrap(),

@@ -1,12 +1,9 @@
 //! Somebody has the hub's whole disk, or listens behind TLS. Neither reads anything.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::time::Duration;
 
 use agent::identity;
-use agent::queue::shelf::Shelf;
-use agent::queue::sled_store::SledDisk;
 use agent::queue::{Lent, Question};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use runtime::clock::ManualClock;
@@ -18,6 +15,7 @@ use shared::wire::{SealedRecord, SignedOpening, UpMessage, WireBatch, to_bytes};
 use tokio::sync::oneshot;
 
 use crate::backlog::Queue;
+use crate::disk;
 use crate::planted;
 
 const READINGS: u32 = 12;
@@ -71,37 +69,13 @@ fn stolen() -> Stolen {
 
 /// What a thief finds when they open the queue as the agent does.
 fn records(stolen: &Stolen) -> Vec<(StreamId, SignedOpening, SealedRecord)> {
-    // A copy, as a thief has: nothing that a running agent holds.
-    let copy = stolen.folder.path().join("copy");
-    copy_folder(&stolen.folder.path().join("state/queue"), &copy);
-    let (mut shelf, _) = Shelf::open(SledDisk, &copy, ManualClock::default().now()).unwrap();
-    let ordinals: Vec<u32> = shelf.ordinals().collect();
-    let mut records = Vec::new();
-    for ordinal in ordinals {
-        let Some(row) = shelf.stream_row(ordinal).unwrap() else { continue };
-        let (stream, opening) = (row.stream, row.opening.clone());
-        for range in shelf.held(ordinal).iter() {
-            for number in range.first().get()..=range.last().get() {
-                let sequence = shared::sequence::Sequence::new(number).unwrap();
-                if let Some((record, _)) = shelf.read(ordinal, sequence).unwrap() {
-                    records.push((stream, opening.clone(), record));
-                }
-            }
-        }
-    }
-    records
-}
-
-fn copy_folder(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap().flatten() {
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy_folder(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).unwrap();
-        }
-    }
+    let folder = stolen.folder.path();
+    let streams = disk::streams(&folder.join("state/queue"), &folder.join("copy"));
+    let records = streams.into_iter().flat_map(|on_disk| {
+        let (stream, opening) = (on_disk.stream, on_disk.opening);
+        on_disk.records.into_iter().map(move |record| (stream, opening.clone(), record))
+    });
+    records.collect()
 }
 
 /// Whether a key opens a record: what a thief would try, by the published format.
