@@ -3,7 +3,7 @@
 //! be made again from the generations.
 //!
 //! Rows: `s` ‖ ordinal → [`StreamRow`]; `p` ‖ ordinal → [`Progress`]; `g` ‖ number → [`GenerationRow`];
-//! `totals` → [`Totals`]; `last-store` → the id of the store that last answered;
+//! `totals` → [`Totals`]; `last-store` → the id of the store that last answered; `answers` → [`Answers`];
 //! `stopped-orderly` → nothing. Numbers are u32, big end first.
 
 use std::collections::BTreeMap;
@@ -17,6 +17,7 @@ use shared::wire::{SignedOpening, from_bytes, to_bytes};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::database::{Change, Database, DiskRefused};
+use crate::limits;
 
 /// A stream: also the value of its opening row in each generation that holds records of it.
 #[derive(Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
@@ -70,6 +71,29 @@ pub struct Totals {
     pub losses: u64,
 }
 
+/// The highest receipt number heard of each store, the one met last at the end: an old receipt of a store that another
+/// has replaced is told by it from a store that really answers again.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Answers(Vec<(StoreId, u64)>);
+
+impl Answers {
+    /// Whether a receipt of a store that does not answer now says nothing new: it was heard before, or is older.
+    #[must_use]
+    pub fn is_old(&self, store: StoreId, number: u64) -> bool {
+        self.0.iter().any(|(of, last)| *of == store && number <= *last)
+    }
+
+    /// Notes a receipt. Beyond [`limits::STORES_MAX`] stores, the one met longest ago is forgotten.
+    pub fn note(&mut self, store: StoreId, number: u64) {
+        match self.0.iter_mut().find(|(of, _)| *of == store) {
+            Some((_, last)) => *last = number.max(*last),
+            None => self.0.push((store, number)),
+        }
+        let over = self.0.len().saturating_sub(limits::STORES_MAX);
+        self.0.drain(..over);
+    }
+}
+
 /// Everything the ledger says when the agent starts.
 #[derive(Default)]
 pub struct Contents {
@@ -83,6 +107,8 @@ pub struct Contents {
     pub totals: Totals,
     /// The store that last answered.
     pub store: Option<StoreId>,
+    /// What was heard of each store.
+    pub answers: Answers,
     /// Whether the run before stopped in an orderly way.
     pub orderly: bool,
 }
@@ -121,6 +147,7 @@ pub fn read(database: &impl Database) -> Result<Contents, DiskRefused> {
             (Some(b'g'), Some(number)) => contents.generations.extend(row(value).map(|found| (number, found))),
             _ if key == TOTALS => contents.totals = row(value).unwrap_or_default(),
             _ if key == STORE => contents.store = row(value),
+            _ if key == ANSWERS => contents.answers = row(value).unwrap_or_default(),
             _ if key == ORDERLY => contents.orderly = true,
             _ => {}
         }
@@ -133,5 +160,29 @@ pub fn read(database: &impl Database) -> Result<Contents, DiskRefused> {
 pub const ORDERLY: &[u8] = b"stopped-orderly";
 /// Key of [`Totals`].
 pub const TOTALS: &[u8] = b"totals";
+/// Key of [`Answers`].
+pub const ANSWERS: &[u8] = b"answers";
 /// Key of the last store's id.
 pub const STORE: &[u8] = b"last-store";
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::arithmetic_side_effects)]
+
+    use super::*;
+
+    #[test]
+    fn what_was_heard_before_is_old_and_only_that() {
+        let store = |number: u8| StoreId::from_bytes([number; 16]);
+        let mut answers = Answers::default();
+        assert!(!answers.is_old(store(1), 0));
+        answers.note(store(1), 7);
+        answers.note(store(1), 5);
+        assert!(answers.is_old(store(1), 7) && !answers.is_old(store(1), 8) && !answers.is_old(store(2), 1));
+        for number in 2..=u8::try_from(limits::STORES_MAX).unwrap() + 1 {
+            answers.note(store(number), 1);
+        }
+        assert!(!answers.is_old(store(1), 7), "the one met longest ago is forgotten");
+        assert!(answers.is_old(store(2), 1));
+    }
+}

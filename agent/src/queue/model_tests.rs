@@ -317,6 +317,34 @@ fn a_forged_receipt_releases_nothing() {
 }
 
 #[test]
+fn an_old_receipt_of_a_store_that_was_replaced_releases_nothing() {
+    let (mut hub, mut server) = Hub::new();
+    hub.take(true);
+    hub.connect(true);
+    let first = hub.backlog().unwrap();
+    let old = server.take(&first);
+    assert!(hub.ask(|reply| Question::Receipt(old.clone(), reply)).is_some());
+    server.restore();
+    hub.take(true);
+    hub.sync();
+    // The restored server answers for what came since; what it lost is on the hub, and pending again.
+    let second = hub.live.try_recv().unwrap();
+    hub.deliver(&mut server, second, true);
+    assert_eq!(hub.status.borrow().pending_records, 1);
+    hub.owner.save_ledger();
+    for _ in 0..2 {
+        assert!(hub.ask(|reply| Question::Receipt(old.clone(), reply)).is_none());
+        assert_eq!(hub.status.borrow().pending_records, 1, "the old receipt is not obeyed");
+        hub.crash();
+    }
+    // A store that was put aside and really answers again is believed: its numbers went on.
+    let [first_store, ..] = *server.store.as_bytes();
+    server.store = shared::id::StoreId::from_bytes([first_store - 1; 16]);
+    hub.drain(&mut server);
+    assert_eq!(hub.status.borrow().pending_records, 0);
+}
+
+#[test]
 fn a_thinning_cut_short_loses_nothing() {
     let (mut hub, mut server) = Hub::new();
     hub.take(true);

@@ -210,6 +210,11 @@ impl<D: Disk> Owner<D> {
         };
         let is_new_store = self.shelf.store != Some(receipt.store);
         if is_new_store {
+            if self.shelf.answers.is_old(receipt.store, receipt.number) {
+                // In the store that answers now, an old receipt is still true; in one it replaced, it is not.
+                tracing::warn!(store = %receipt.store, "an old receipt of a store that was replaced is ignored");
+                return None;
+            }
             if self.shelf.store.is_some() {
                 tracing::warn!(store = %receipt.store, "another store answers; everything still held is sent again");
             }
@@ -218,6 +223,7 @@ impl<D: Disk> Owner<D> {
             }
             self.recount();
         }
+        self.shelf.answers.note(receipt.store, receipt.number);
         self.release(ordinal, &receipt, at);
         Some(Obeyed { receipt, is_new_store })
     }

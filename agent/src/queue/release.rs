@@ -33,8 +33,12 @@ impl<D: Disk> Shelf<D> {
             state.dirty = true;
         }
         self.store = Some(store);
-        let change = ledger::put(ledger::STORE.to_vec(), &store);
-        self.ledger.write(change.into_iter().collect())?;
+        let changes = [
+            ledger::put(ledger::STORE.to_vec(), &store),
+            // With it, so that no crash lets a receipt of the store before pass for an answer of it.
+            ledger::put(ledger::ANSWERS.to_vec(), &self.answers),
+        ];
+        self.ledger.write(changes.into_iter().flatten().collect())?;
         self.save_ledger()
     }
 
@@ -55,6 +59,7 @@ impl<D: Disk> Shelf<D> {
             return Ok(());
         }
         changes.extend(ledger::put(ledger::TOTALS.to_vec(), &self.totals));
+        changes.extend(ledger::put(ledger::ANSWERS.to_vec(), &self.answers));
         self.ledger.write(changes)?;
         self.ledger.sync()?;
         self.streams.values_mut().for_each(|state| state.dirty = false);

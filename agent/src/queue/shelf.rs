@@ -18,7 +18,7 @@ use shared::wire::SealedRecord;
 
 use super::database::{Change, Database, Disk, DiskRefused};
 use super::generation::{self, Generation};
-use super::ledger::{self, Progress, StreamRow, Totals};
+use super::ledger::{self, Answers, Progress, StreamRow, Totals};
 use super::owner::Unsynced;
 use super::sets;
 use crate::limits;
@@ -68,6 +68,8 @@ pub struct Shelf<D: Disk> {
     pub totals: Totals,
     /// The store that last answered.
     pub store: Option<StoreId>,
+    /// What was heard of each store.
+    pub answers: Answers,
     /// The next generation's number.
     pub(super) next_number: u32,
 }
@@ -131,6 +133,7 @@ impl<D: Disk> Shelf<D> {
             streams,
             totals: contents.totals,
             store: contents.store,
+            answers: contents.answers,
             next_number: 1,
         };
         shelf.find_generations(contents.generations, at, &mut found)?;
