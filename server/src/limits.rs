@@ -18,8 +18,11 @@ pub const IDLE_AFTER: Duration = Duration::from_millis(50);
 pub const DEADLINES_RETRY: Duration = Duration::from_secs(1);
 /// The longest the store's owner sleeps before it shows that it is alive.
 pub const STORE_TURN_MAX: Duration = Duration::from_secs(2);
+/// Open files the server wants: a connection of every hub and every screen, and room for its own. With fewer it runs,
+/// says so in its log, and refuses connections earlier.
+pub const OPEN_FILES_WANTED: u64 = 24_576;
 /// Streams whose ranges the store keeps in memory; the ones not used for longest are read again from the disk.
-pub const STREAMS_CACHED_MAX: usize = 4_096;
+pub const STREAMS_CACHED_MAX: usize = 16_384;
 /// Bindings and newest captures kept in memory; beyond, all are forgotten and read again as they are needed.
 pub const CACHED_ROWS_MAX: usize = 100_000;
 /// Pages in the write-ahead log after which a commit writes them back itself.

@@ -17,6 +17,7 @@ use server::app::{self, CannotStart};
 use server::check;
 use server::cli::{Arguments, At, Audit, Command, Hub, Patient, Token};
 use server::config::Config;
+use server::limits::OPEN_FILES_WANTED;
 use server::setup::{self, CannotOpen};
 use server::store::backup::BackupSecret;
 
@@ -49,6 +50,7 @@ fn run(data: &Path) -> ExitCode {
     }
     let format = Config::load(data).map_or(Format::Text, |config| config.log);
     logging::init(format, Level::Info);
+    expect_open_files();
     let announce = |addresses: &app::Addresses| print(&json!({ "listening": addresses }).to_string());
     let ended = runtime::process::block_on(async {
         match app::run(data, announce).await {
@@ -64,6 +66,19 @@ fn run(data: &Path) -> ExitCode {
         }
     });
     ended.unwrap_or_else(|_| Exit::OwnerLost.into())
+}
+
+/// A server that runs out of open files refuses hubs: it takes all it may have, and says so if they are too few.
+fn expect_open_files() {
+    match runtime::process::raise_open_files() {
+        Ok(Some(allowed)) if allowed < OPEN_FILES_WANTED => tracing::warn!(
+            allowed,
+            wanted = OPEN_FILES_WANTED,
+            "fewer open files are allowed than there may be connections; raise LimitNOFILE"
+        ),
+        Ok(_) => {}
+        Err(error) => tracing::warn!(%error, "the number of open files cannot be raised; raise LimitNOFILE"),
+    }
 }
 
 fn check(at: &At) -> ExitCode {

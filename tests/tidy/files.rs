@@ -21,7 +21,11 @@ pub(crate) struct SourceFile {
 impl SourceFile {
     pub(crate) fn new(path: &str, text: &str) -> Self {
         let code = if path.ends_with(".rs") { code::without_comments_and_literals(text) } else { Vec::new() };
-        let only_tests = path.starts_with("tests/") || path.contains("/tests/") || path.ends_with("/tests.rs");
+        // A bench is not shipped either: it may read clocks and give up.
+        let only_tests = path.starts_with("tests/")
+            || path.contains("/tests/")
+            || path.contains("/benches/")
+            || path.ends_with("/tests.rs");
         let first = test_modules(&code).find(|(_, declaration)| declaration.contains('{')).map(|(line, _)| line);
         let tests_from = if only_tests { 0 } else { first.unwrap_or(usize::MAX) };
         Self { path: path.to_owned(), text: text.to_owned(), code, tests_from }
@@ -148,6 +152,7 @@ mod tests {
         let file = SourceFile::new("agent/src/a.rs", "fn a() {}\n#[cfg(test)]\nmod tests {}\n");
         assert_eq!(file.production_code().map(|(line, _)| line).collect::<Vec<_>>(), [1]);
         assert_eq!(SourceFile::new("agent/tests/a.rs", "fn a() {}\n").production_code().count(), 0);
+        assert_eq!(SourceFile::new("agent/benches/a.rs", "fn a() {}\n").production_code().count(), 0);
         assert_eq!(SourceFile::new("agent/src/decode/tests.rs", "fn a() {}\n").production_code().count(), 0);
         assert_eq!(SourceFile::new("docs/a.md", "fn a() {}\n").code().count(), 0);
     }

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::io;
 use std::process::ExitCode;
 
-use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
 
 use crate::exit::Exit;
 use crate::limits::RUNTIME_END_MAX;
@@ -17,6 +17,17 @@ pub fn forbid_core_dumps() -> io::Result<()> {
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     Ok(())
+}
+
+/// Lets this process have as many open files, connections among them, as the system allows it, and returns how many
+/// those are; `None` is without limit.
+///
+/// # Errors
+/// The kernel's, if it refuses.
+pub fn raise_open_files() -> io::Result<Option<u64>> {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })?;
+    Ok(getrlimit(Resource::Nofile).current)
 }
 
 /// Runs the program on a multi-threaded runtime and ends it with what it says. A thread that blocks for ever does
@@ -34,7 +45,7 @@ pub fn block_on(program: impl Future<Output = Exit>) -> io::Result<ExitCode> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rustix::process::{dumpable_behavior, getrlimit};
+    use rustix::process::dumpable_behavior;
 
     #[test]
     fn the_kernel_keeps_the_word() {
@@ -42,6 +53,13 @@ mod tests {
         assert_eq!(getrlimit(Resource::Core).current, Some(0));
         assert_eq!(getrlimit(Resource::Core).maximum, Some(0));
         assert_eq!(dumpable_behavior().unwrap(), DumpableBehavior::NotDumpable);
+    }
+
+    #[test]
+    fn every_open_file_that_is_allowed_may_be_used() {
+        let allowed = getrlimit(Resource::Nofile).maximum;
+        assert_eq!(raise_open_files().unwrap(), allowed);
+        assert_eq!(getrlimit(Resource::Nofile).current, allowed);
     }
 
     #[test]
