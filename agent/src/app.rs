@@ -32,9 +32,10 @@ use crate::identity::{self, Identity};
 use crate::limits;
 use crate::queue::{self, Channels, Lent, Question, QueueStatus, Setup, sled_store::SledDisk};
 use crate::status::{self, Sources};
+use crate::uplink::check_time::{self, CheckTime};
 use crate::uplink::session::{Counts, State};
 use crate::uplink::settings::{SettingsError, Source, host_of, port_of};
-use crate::uplink::tls::{CheckTime, Material, TlsError, client_config};
+use crate::uplink::tls::{Material, TlsError, client_config};
 use crate::uplink::{self, Uplink, UplinkStatus, mqtt::Door};
 
 /// Why the agent cannot start.
@@ -121,7 +122,9 @@ pub async fn run(file: &Path, chosen: Chosen) -> Result<Exit, CannotStart> {
     }
     let identity = Arc::new(identity);
     let issued = identity::issued_at(&enrolment.certificate_pem).map_err(TlsError::Identity)?;
-    let check_time = CheckTime::new(clock.clone(), issued.max(settings.issued));
+    let time_file = config.state_dir.join("server-time");
+    let known = issued.max(settings.issued).max(check_time::read(&time_file).unwrap_or(issued));
+    let check_time = CheckTime::new(clock.clone(), known);
     let (door, source) = doors(&enrolment, &identity, &check_time)?;
     let listener = status::listen(&config.status_socket())?;
     let mut supervisor = Supervisor::new();
@@ -129,11 +132,11 @@ pub async fn run(file: &Path, chosen: Chosen) -> Result<Exit, CannotStart> {
     let (taken_out, taken) = mpsc::channel(limits::TAKEN_MAX);
     let devices = devices::own_all(&mut supervisor, config.devices.clone(), &clock, &taken_out);
     let stop = supervisor.stop();
+    own(&mut supervisor, "server_time", Arc::clone(&check_time).keep(time_file, stop.clone()));
     // Holds the intake open while no device does, and lets go when the agent stops.
-    supervisor.own("intake", async move {
+    own(&mut supervisor, "intake", async move {
         stop.cancelled().await;
         drop(taken_out);
-        Ok::<(), Infallible>(())
     });
     let setup = queue_setup(&config, &identity, &clock, settings, &devices, enrolment.hub);
     let channels = Channels { taken, questions: joints.questions, live: joints.live_out, status: joints.queue_out };
@@ -171,6 +174,14 @@ pub async fn run(file: &Path, chosen: Chosen) -> Result<Exit, CannotStart> {
     tracing::info!(hub = %enrolment.hub, version = env!("CARGO_PKG_VERSION"), "the agent runs");
     runtime::notify::ready();
     Ok(supervisor.run(limits::STOP_WITHIN).await)
+}
+
+/// Has an owner run that ends without an error.
+fn own(supervisor: &mut Supervisor, name: &'static str, owner: impl Future<Output = ()> + Send + 'static) {
+    supervisor.own(name, async move {
+        owner.await;
+        Ok::<(), Infallible>(())
+    });
 }
 
 /// Both doors, as the enrolment names them.

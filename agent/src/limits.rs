@@ -140,5 +140,11 @@ pub const BALLAST_BYTES: usize = 4 * 1024 * 1024;
 pub const BACKLOG_FLIGHT_MAX: usize = 6;
 /// How far beyond the elapsed time one receipt may move the time that certificates are checked at (PROTOCOL §6).
 pub const TIME_FLOOR_STEP_MAX: Duration = Duration::from_secs(24 * 3600);
+/// How far that time must have moved before it is written to the disk again.
+pub const TIME_FLOOR_KEPT_EVERY: Duration = Duration::from_secs(3600);
+/// How often it is looked at for that.
+pub const TIME_FLOOR_LOOKED_AT_EVERY: Duration = Duration::from_secs(60);
+/// Octets of the file it is kept in; a longer one is not ours, and the time is learnt anew.
+pub const TIME_FLOOR_BYTES_MAX: u64 = 128;
 /// How long the client may take to say DISCONNECT when the agent stops.
 pub const DISCONNECT_WITHIN: Duration = Duration::from_millis(500);

@@ -7,6 +7,7 @@
 //! ```
 
 pub mod back_off;
+pub mod check_time;
 pub mod mqtt;
 pub mod session;
 pub mod settings;
@@ -26,10 +27,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::limits;
 use crate::queue::{Lent, Question, QueueStatus};
+use check_time::CheckTime;
 use mqtt::{Client, Door, Event};
 use session::{Command, Counts, Input, Session, State};
 use settings::{Keeper, SettingsError, Source};
-use tls::CheckTime;
 
 /// How the uplink is, for the status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
