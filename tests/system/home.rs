@@ -75,8 +75,13 @@ impl World {
 }
 
 pub(crate) fn store(data: &Path) -> Connection {
+    store_file(&data.join("store.sqlite"))
+}
+
+/// A store's file, read beside whoever has it open.
+pub(crate) fn store_file(file: &Path) -> Connection {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    Connection::open_with_flags(data.join("store.sqlite"), flags).unwrap()
+    Connection::open_with_flags(file, flags).unwrap()
 }
 
 /// How often each place of a record is stored, where that is not once.

@@ -10,6 +10,7 @@ mod disk;
 mod home;
 mod planted;
 mod planted_live;
+mod restoring;
 mod stolen_disk;
 mod sync_order;
 mod tap;
