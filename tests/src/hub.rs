@@ -93,6 +93,15 @@ impl Hub {
         Ok(hub)
     }
 
+    /// A copy of its card, not running, in another folder; it must be configured before it starts.
+    ///
+    /// # Errors
+    /// If it cannot be copied.
+    pub fn copied_to(&self, folder: PathBuf) -> anyhow::Result<Self> {
+        copy_folder(&self.folder, &folder)?;
+        Ok(Self { id: self.id.clone(), folder, binary: self.binary.clone(), process: None })
+    }
+
     /// Its folder.
     #[must_use]
     pub fn folder(&self) -> &Path {
@@ -295,4 +304,22 @@ impl Hub {
             Some(code) => bail!("the agent stopped with {code}; it said:\n{}", self.said()),
         }
     }
+}
+
+/// Copies a folder with everything below it, but for sockets.
+///
+/// # Errors
+/// The system's.
+pub fn copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let (kind, target) = (entry.file_type()?, to.join(entry.file_name()));
+        if kind.is_dir() {
+            copy_folder(&entry.path(), &target)?;
+        } else if kind.is_file() {
+            std::fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
 }

@@ -20,7 +20,7 @@ pub(crate) struct StreamOnDisk {
 
 /// Copies a queue that no process has open to `copy`, and reads the copy: nothing the test does touches the hub's disk.
 pub(crate) fn streams(queue: &Path, copy: &Path) -> Vec<StreamOnDisk> {
-    copy_folder(queue, copy);
+    tests::hub::copy_folder(queue, copy).unwrap();
     let (mut shelf, _) = Shelf::open(SledDisk, copy, ManualClock::default().now()).unwrap();
     let ordinals: Vec<u32> = shelf.ordinals().collect();
     let mut streams = Vec::new();
@@ -37,16 +37,4 @@ pub(crate) fn streams(queue: &Path, copy: &Path) -> Vec<StreamOnDisk> {
         streams.push(StreamOnDisk { stream: row.stream, opening: row.opening.clone(), held, records });
     }
     streams
-}
-
-fn copy_folder(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap().flatten() {
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy_folder(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).unwrap();
-        }
-    }
 }

@@ -5,6 +5,7 @@
 
 mod backlog;
 mod clients;
+mod cloned_card;
 mod delivery;
 mod disk;
 mod home;

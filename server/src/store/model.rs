@@ -201,6 +201,18 @@ pub struct Hub {
     pub settings_counter: u64,
     /// Its bindings in force.
     pub bindings: Vec<BindingInForce>,
+    /// What was found about its identity, each with when it was found last: a person must settle it.
+    pub findings: Vec<HubFinding>,
+}
+
+/// What speaks against a hub being the one machine it was enrolled as.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct HubFinding {
+    /// `cloned_hub`: two machines send as this hub at once, what one of them sends is in quarantine.
+    /// `restored_or_cloned_hub`: its stream goes on from before what is stored, as after an old card was put back.
+    pub finding: String,
+    /// When it was found last.
+    pub at: Timestamp,
 }
 
 /// An identity key of a hub and the span it was good for.

@@ -11,7 +11,7 @@ use super::rows::{Corrupt, count, failed};
 use super::trail::{Failure, named};
 use crate::access::Scope;
 use crate::provisioning::authority::Revoked;
-use crate::store::{Bound, Conflict, Hub, IdentityKey, NewBinding, NewHub, StoreError};
+use crate::store::{Bound, Conflict, Hub, HubFinding, IdentityKey, NewBinding, NewHub, StoreError};
 
 /// Enrols a hub, or gives an enrolled one a further certificate for the key it has.
 pub(super) fn enrol(conn: &Connection, new: &NewHub, now: Timestamp) -> Result<((), Vec<String>), Failure> {
@@ -153,6 +153,7 @@ pub(super) fn list(conn: &Connection) -> Result<(Vec<Hub>, Vec<String>), Failure
                 last_stored: row.get::<_, Option<i64>>(4)?.map(Timestamp::from_millis),
                 settings_counter: count(row.get(5)?),
                 bindings: Vec::new(),
+                findings: Vec::new(),
             })
         })
         .map_err(failed)?;
@@ -160,9 +161,21 @@ pub(super) fn list(conn: &Connection) -> Result<(Vec<Hub>, Vec<String>), Failure
     for row in rows {
         let mut hub = row.map_err(failed)?;
         hub.bindings = in_force(conn, hub.hub)?;
+        hub.findings = findings(conn, hub.hub)?;
         hubs.push(hub);
     }
     Ok((hubs, Vec::new()))
+}
+
+/// What was found about a hub's identity.
+fn findings(conn: &Connection, hub: HubId) -> Result<Vec<HubFinding>, StoreError> {
+    let sql = "SELECT kind, max(arrived) FROM technical_entry
+               WHERE hub = ?1 AND kind IN ('cloned_hub', 'restored_or_cloned_hub') GROUP BY kind ORDER BY kind";
+    let mut query = conn.prepare_cached(sql).map_err(failed)?;
+    let found = query.query_map(params![hub.as_bytes()], |row| {
+        Ok(HubFinding { finding: row.get(0)?, at: Timestamp::from_millis(row.get(1)?) })
+    });
+    found.and_then(Iterator::collect).map_err(failed)
 }
 
 /// A binding that was ended, and whose it was.

@@ -19,14 +19,21 @@ pub(super) fn find_or_open(taking: &mut Taking<'_>, batch: &OpenedBatch) -> Resu
         (Some(stream), None) => Ok(stream),
         (Some(stream), Some(_)) if stream.known => Ok(stream),
         (Some(mut stream), Some(new)) => {
-            let sql = "UPDATE stream SET opening = ?2, signature = ?3, identity_digest = ?4, boot = ?5
-                       WHERE ordinal = ?1";
+            let sql = "UPDATE stream SET opening = ?2, signature = ?3, identity_digest = ?4, boot = ?5,
+                       previous = ?6 WHERE ordinal = ?1";
             let boot = new.opening.boot;
             taking
                 .conn
                 .execute(
                     sql,
-                    params![stream.ordinal, new.body, new.signature, new.identity_digest.as_slice(), boot.as_bytes()],
+                    params![
+                        stream.ordinal,
+                        new.body,
+                        new.signature,
+                        new.identity_digest.as_slice(),
+                        boot.as_bytes(),
+                        previous(new)
+                    ],
                 )
                 .map_err(failed)?;
             (stream.known, stream.boot) = (true, Some(boot));
@@ -38,8 +45,8 @@ pub(super) fn find_or_open(taking: &mut Taking<'_>, batch: &OpenedBatch) -> Resu
 }
 
 fn insert(taking: &mut Taking<'_>, batch: &OpenedBatch, new: Option<&NewStream>) -> Result<Stream, StoreError> {
-    let sql = "INSERT INTO stream (hub, stream, opening, signature, identity_digest, boot, arrived)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    let sql = "INSERT INTO stream (hub, stream, opening, signature, identity_digest, boot, arrived, previous)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
     taking
         .conn
         .execute(
@@ -51,7 +58,8 @@ fn insert(taking: &mut Taking<'_>, batch: &OpenedBatch, new: Option<&NewStream>)
                 new.map(|new| &new.signature),
                 new.map(|new| new.identity_digest.as_slice()),
                 new.map(|new| new.opening.boot.as_bytes().as_slice()),
-                taking.now.as_millis()
+                taking.now.as_millis(),
+                new.and_then(previous)
             ],
         )
         .map_err(failed)?;
@@ -62,6 +70,10 @@ fn insert(taking: &mut Taking<'_>, batch: &OpenedBatch, new: Option<&NewStream>)
     Ok(Stream::new(ordinal, new.is_some(), new.map(|new| new.opening.boot)))
 }
 
+fn previous(new: &NewStream) -> Option<&[u8]> {
+    new.opening.previous.as_ref().map(|previous| previous.stream.as_bytes().as_slice())
+}
+
 /// Notes the opening, and whether it lies far behind what is held: the mark of a restored or cloned hub.
 fn opened(taking: &mut Taking<'_>, batch: &OpenedBatch, new: &NewStream) -> Result<(), StoreError> {
     let resources = vec![named("hub", batch.hub), named("stream", batch.stream)];
@@ -69,14 +81,34 @@ fn opened(taking: &mut Taking<'_>, batch: &OpenedBatch, new: &NewStream) -> Resu
     let Some(previous) = new.opening.previous else { return Ok(()) };
     let held = last_stored(taking.conn, batch.hub, previous.stream)?;
     // What was in the air when the power failed is held here and lost there.
-    if held <= previous.last_durable.saturating_add(HELD_AHEAD_MAX) {
-        return Ok(());
-    }
-    let resources = vec![named("hub", batch.hub), named("stream", batch.stream), named("stream", previous.stream)];
+    let behind = (held > previous.last_durable.saturating_add(HELD_AHEAD_MAX)).then_some((previous.stream, held));
+    let ahead = match behind {
+        None => forked(taking.conn, batch, previous.stream)?,
+        behind => behind,
+    };
+    let Some((ahead, held)) = ahead else { return Ok(()) };
+    let resources = vec![named("hub", batch.hub), named("stream", batch.stream), named("stream", ahead)];
     fact(taking.conn, taking.memory, "restored_or_cloned_hub", resources, taking.now)?;
     let body = serde_json::json!({"stream": batch.stream, "previous": previous.stream,
-        "last_durable": previous.last_durable, "held": held});
+        "last_durable": previous.last_durable, "ahead": ahead, "held": held});
     technical(taking, batch.hub, None, None, "restored_or_cloned_hub", &body)
+}
+
+/// Another stream that followed the same one, and how far it got, if that is further than a power cut may take back.
+fn forked(conn: &Connection, batch: &OpenedBatch, previous: StreamId) -> Result<Option<(StreamId, u64)>, StoreError> {
+    let sql = "SELECT stream FROM stream WHERE hub = ?1 AND previous = ?2 AND stream <> ?3";
+    let mut query = conn.prepare_cached(sql).map_err(failed)?;
+    let found = query
+        .query_map(params![batch.hub.as_bytes(), previous.as_bytes(), batch.stream.as_bytes()], |row| row.get(0))
+        .and_then(Iterator::collect::<Result<Vec<[u8; 16]>, _>>)
+        .map_err(failed)?;
+    for stream in found.into_iter().map(StreamId::from_bytes) {
+        let held = last_stored(conn, batch.hub, stream)?;
+        if held > HELD_AHEAD_MAX {
+            return Ok(Some((stream, held)));
+        }
+    }
+    Ok(None)
 }
 
 /// Two boots of one hub that both advance under their own MACs are two machines. The one that was passed by is set
