@@ -24,8 +24,12 @@ pub(crate) struct World {
 impl World {
     /// A server of which every duration in rules is divided.
     pub(crate) fn new(duration_divisor: u32) -> Self {
+        Self::in_folder(tempfile::tempdir().unwrap(), duration_divisor)
+    }
+
+    /// The same in a folder that is there: the server's own part of it is `server`.
+    pub(crate) fn in_folder(folder: tempfile::TempDir, duration_divisor: u32) -> Self {
         let binaries = Binaries::for_tests().unwrap();
-        let folder = tempfile::tempdir().unwrap();
         let mut server = Server::create(folder.path(), &binaries, duration_divisor).unwrap();
         let addresses = server.start().unwrap();
         Self { hubs: Vec::new(), server, addresses, binaries, folder }

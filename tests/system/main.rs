@@ -8,6 +8,7 @@ mod clients;
 mod cloned_card;
 mod delivery;
 mod disk;
+mod full_disk;
 mod home;
 mod planted;
 mod planted_live;

@@ -24,7 +24,7 @@ use super::*;
 use crate::access::{Role, Scope};
 use crate::broker::Tls;
 use crate::broker::tests::authority::Authority;
-use crate::web::health::Readiness;
+use crate::web::health::{self, Readiness};
 use crate::web::serve::{Listener, open_site};
 use store::{FakeStore, State};
 
@@ -33,8 +33,8 @@ const TOKEN: &str = "00000000000000000000000000000001";
 struct Ready;
 
 impl Readiness for Ready {
-    fn ready(&self) -> BoxFuture<'_, bool> {
-        Box::pin(async { true })
+    fn state(&self) -> BoxFuture<'_, health::State> {
+        Box::pin(async { health::State::Ready })
     }
 }
 

@@ -2,6 +2,8 @@
 //! for a moment, commits it together, answers those who wait, and reports the commit.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use runtime::clock::Clock;
@@ -60,7 +62,10 @@ enum Item {
 
 /// Reaches the store's owner. Bounded: whoever sends waits while it is full.
 #[derive(Clone)]
-pub struct StoreHandle(mpsc::Sender<Item>);
+pub struct StoreHandle {
+    items: mpsc::Sender<Item>,
+    refuses: Arc<AtomicBool>,
+}
 
 impl StoreHandle {
     /// Has a batch committed; ends when it is, or is not.
@@ -69,8 +74,15 @@ impl StoreHandle {
     /// [`TakeRefused`]
     pub async fn take(&self, batch: OpenedBatch) -> Result<BatchOutcome, TakeRefused> {
         let (answer, answered) = oneshot::channel();
-        self.0.send(Item::Batch(Box::new(batch), answer)).await.map_err(|_| TakeRefused::Closed)?;
+        self.items.send(Item::Batch(Box::new(batch), answer)).await.map_err(|_| TakeRefused::Closed)?;
         answered.await.map_err(|_| TakeRefused::Closed)?
+    }
+
+    /// Whether the last transaction could not be committed, as when the disk is full. Hubs keep what they have and send
+    /// it again; the first commit that succeeds ends it.
+    #[must_use]
+    pub fn refuses(&self) -> bool {
+        self.refuses.load(Ordering::Relaxed)
     }
 
     /// Tells that a hub connected or went.
@@ -78,7 +90,7 @@ impl StoreHandle {
     /// # Errors
     /// [`TakeRefused::Closed`]
     pub async fn hub_connected(&self, hub: HubId, connected: bool) -> Result<(), TakeRefused> {
-        self.0.send(Item::HubConnected(hub, connected)).await.map_err(|_| TakeRefused::Closed)
+        self.items.send(Item::HubConnected(hub, connected)).await.map_err(|_| TakeRefused::Closed)
     }
 
     /// Asks the store something on its own thread.
@@ -107,7 +119,7 @@ impl StoreHandle {
             let _ = answer.send(result);
             committed
         });
-        self.0.send(Item::Question(question)).await.map_err(|_| TakeRefused::Closed)?;
+        self.items.send(Item::Question(question)).await.map_err(|_| TakeRefused::Closed)?;
         answered.await.map_err(|_| TakeRefused::Closed)
     }
 }
@@ -120,6 +132,7 @@ pub struct StoreOwner {
     engine: EngineClock,
     items: mpsc::Receiver<Item>,
     reports: mpsc::Sender<CommitReport>,
+    refuses: Arc<AtomicBool>,
     waiting: VecDeque<Item>,
     /// Nothing came since the last idle moment: the next one may wait longer.
     idled: bool,
@@ -141,6 +154,8 @@ impl StoreOwner {
         let engine = EngineClock::start(committed, clock.wall(), clock.tick());
         let (sender, items) = mpsc::channel(STORE_ITEMS_MAX);
         let (reports, reported) = mpsc::channel(COMMIT_REPORTS_MAX);
+        let refuses = Arc::<AtomicBool>::default();
+        let handle = StoreHandle { items: sender, refuses: Arc::clone(&refuses) };
         let owner = Self {
             store,
             alerts,
@@ -148,11 +163,12 @@ impl StoreOwner {
             engine,
             items,
             reports,
+            refuses,
             waiting: VecDeque::new(),
             idled: false,
             deadlines_from: Tick::default(),
         };
-        Ok((owner, StoreHandle(sender), reported))
+        Ok((owner, handle, reported))
     }
 
     /// Runs on its own thread until every handle is dropped and all they sent is answered.
@@ -266,6 +282,7 @@ impl StoreOwner {
         }
         let result = self.store.take(group, &mut *self.alerts, now);
         group.clear();
+        self.note_commit(result.as_ref().err());
         match result {
             Ok(mut committed) => {
                 let mut outcomes = Vec::with_capacity(committed.batches.len());
@@ -280,12 +297,26 @@ impl StoreOwner {
                 }
                 self.report(CommitReport { outcomes, events: committed.events, live: committed.live });
             }
-            Err(error) => {
-                tracing::error!(error = chain(&error), "a transaction failed; nothing of it is kept or receipted");
+            Err(_) => {
                 answers.drain(..).for_each(|answer| {
                     let _ = answer.send(Err(TakeRefused::Unavailable));
                 });
             }
+        }
+    }
+
+    /// Says once that the store cannot commit, and why, and once that it can again.
+    fn note_commit(&self, failed: Option<&StoreError>) {
+        let before = self.refuses.swap(failed.is_some(), Ordering::Relaxed);
+        match failed {
+            Some(error) if !before => tracing::error!(
+                error = chain(error),
+                "a transaction failed: nothing of it is kept or receipted, hubs keep it and send it again; \
+                 make room on the disk or mend it, the server goes on by itself"
+            ),
+            Some(error) => tracing::debug!(error = chain(error), "a transaction failed again"),
+            None if before => tracing::info!("the store commits again"),
+            None => {}
         }
     }
 

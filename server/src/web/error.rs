@@ -49,6 +49,13 @@ impl Problem {
         cause: "the store does not answer, or the door does not listen",
         remedy: "wait; if it stays so, see the server's log",
     };
+    /// The store cannot commit.
+    pub const STORE_REFUSES: Self = Self {
+        status: StatusCode::SERVICE_UNAVAILABLE,
+        what: "the server stores nothing now, and receipts nothing",
+        cause: "the last transaction could not be written: the disk is full or fails",
+        remedy: "make room on the disk or mend it; hubs keep their readings meanwhile, and the server goes on by itself",
+    };
     /// No WebSocket handshake.
     pub const NO_SOCKET: Self = Self {
         status: StatusCode::UPGRADE_REQUIRED,

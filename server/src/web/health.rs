@@ -6,16 +6,33 @@ use super::error::Problem;
 use super::limits::READY_MAX;
 use crate::store::owner::StoreHandle;
 
-/// Whether the server does its work.
+/// How well the server does its work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// The store answers and commits, and the door listens.
+    Ready,
+    /// The store's owner does not answer.
+    Silent,
+    /// The store answers and cannot commit: nothing is receipted.
+    Refuses,
+}
+
+/// Tells how well the server does its work.
 pub trait Readiness: Send + Sync + 'static {
-    /// The store answers and the door listens.
-    fn ready(&self) -> BoxFuture<'_, bool>;
+    /// Now.
+    fn state(&self) -> BoxFuture<'_, State>;
 }
 
 /// The store's owner answers. The door listens before this is served, and if its owner ends, so does the process.
 impl Readiness for StoreHandle {
-    fn ready(&self) -> BoxFuture<'_, bool> {
-        Box::pin(async { self.ask(|_, _, _| ()).await.is_ok() })
+    fn state(&self) -> BoxFuture<'_, State> {
+        Box::pin(async {
+            match self.ask(|_, _, _| ()).await {
+                Ok(()) if self.refuses() => State::Refuses,
+                Ok(()) => State::Ready,
+                Err(_) => State::Silent,
+            }
+        })
     }
 }
 
@@ -24,6 +41,9 @@ pub(super) async fn alive() -> &'static str {
 }
 
 pub(super) async fn ready(readiness: &dyn Readiness) -> Result<&'static str, Problem> {
-    let ready = tokio::time::timeout(READY_MAX, readiness.ready()).await.unwrap_or(false);
-    if ready { Ok("ready\n") } else { Err(Problem::NOT_READY) }
+    match tokio::time::timeout(READY_MAX, readiness.state()).await.unwrap_or(State::Silent) {
+        State::Ready => Ok("ready\n"),
+        State::Silent => Err(Problem::NOT_READY),
+        State::Refuses => Err(Problem::STORE_REFUSES),
+    }
 }

@@ -1,0 +1,110 @@
+//! The server's disk is full: receipts stop, people see why, hubs hold on; with room again all is stored once.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::pki_types::ServerName;
+use rustls::{ClientConnection, StreamOwned};
+use tests::feed_client::{FeedAccess, tls};
+use tests::server::SERVER_NAME;
+use tests::wait;
+
+use crate::home::{WARD, World, gaps, repeated};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+const DISK_BYTES: u64 = 24 * 1024 * 1024;
+
+/// A disk of its own for one folder, taken away at the end.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    /// `None` where nothing can be mounted.
+    fn at(folder: &Path) -> Option<Self> {
+        std::fs::create_dir_all(folder).unwrap();
+        let size = format!("size={DISK_BYTES}");
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(folder).status();
+        mounted.is_ok_and(|status| status.success()).then(|| Self(folder.to_owned()))
+    }
+
+    /// Fills it to the last octet and returns what fills it.
+    fn fill(&self) -> PathBuf {
+        let ballast = self.0.join("ballast");
+        let mut file = File::create(&ballast).unwrap();
+        for size in [1024 * 1024, 4096, 1] {
+            while file.write_all(&vec![0; size]).is_ok() {}
+        }
+        ballast
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
+        // Whoever made the folder could not remove what was mounted in it.
+        let _ = self.0.parent().map(std::fs::remove_dir_all);
+    }
+}
+
+/// What `/readyz` answers.
+fn readiness(access: &FeedAccess) -> String {
+    let name = ServerName::try_from(SERVER_NAME).unwrap();
+    let connection = ClientConnection::new(Arc::clone(&tls(&access.roots_pem).unwrap()), name).unwrap();
+    let mut stream = StreamOwned::new(connection, TcpStream::connect(access.address).unwrap());
+    write!(stream, "GET /readyz HTTP/1.1\r\nHost: {SERVER_NAME}\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    let _ = stream.read_to_string(&mut answer);
+    answer
+}
+
+#[test]
+fn a_full_disk_stops_receipts_and_people_see_why_and_then_all_is_stored_once() {
+    let test = "a_full_disk_stops_receipts_and_people_see_why_and_then_all_is_stored_once";
+    let folder = tempfile::tempdir().unwrap();
+    let Some(disk) = SmallDisk::at(&folder.path().join("server")) else {
+        println!("skipped: {test}: mounting a small disk needs root");
+        assert!(std::env::var_os("CI").is_none(), "in CI nothing is skipped");
+        return;
+    };
+    let mut world = World::in_folder(folder, 1);
+    let hub = world.add_hub("home");
+    let rows: Vec<_> = (0..60_u16).map(|second| (60 + second % 20, 95 + (second % 4) as u8)).collect();
+    world.hubs[hub].configure(&[world.looping("steady", &rows, 20.0)]).unwrap();
+    let access = world.server.feed(WARD, &world.hubs[hub].enrolment()).unwrap();
+    world.hubs[hub].start().unwrap();
+    wait::until("stored observations", PATIENCE, || (world.count("observations") >= 40).then_some(())).unwrap();
+    assert!(readiness(&access).starts_with("HTTP/1.1 200"), "{}", readiness(&access));
+
+    let ballast = disk.fill();
+    let refusal = wait::until("people to be told", PATIENCE, || {
+        Some(readiness(&access)).filter(|answer| answer.starts_with("HTTP/1.1 503"))
+    });
+    let refusal = refusal.unwrap();
+    assert!(refusal.contains("the disk is full or fails") && refusal.contains("make room"), "{refusal}");
+    let said = world.server.said();
+    assert_eq!(said.matches("a transaction failed: nothing of it is kept").count(), 1, "said once:\n{said}");
+    // Nothing is receipted any more, and the hub goes on accepting.
+    let receipted = world.hubs[hub].count("receipted_observations").unwrap();
+    let accepted = world.hubs[hub].count("accepted_observations").unwrap();
+    wait::until("the hub to go on", PATIENCE, || {
+        (world.hubs[hub].count("accepted_observations").ok()? > accepted + 100).then_some(())
+    })
+    .unwrap();
+    assert_eq!(world.hubs[hub].count("receipted_observations").unwrap(), receipted);
+
+    std::fs::remove_file(ballast).unwrap();
+    world.hubs[hub].caught_up(PATIENCE).unwrap();
+    assert!(readiness(&access).starts_with("HTTP/1.1 200"), "{}", readiness(&access));
+    assert!(world.server.said().contains("the store commits again"));
+    let closed = world.hubs[hub].stop_and_count().unwrap();
+    assert_eq!((closed.pending_records, closed.accepted), (0, closed.receipted), "{closed:?}");
+    assert_eq!(world.count("observations"), closed.accepted);
+    assert_eq!(world.count("duplicates"), 0);
+    assert_eq!(repeated(&world.store()), []);
+    assert_eq!(gaps(&world.store()), []);
+    world.server.stop().unwrap();
+}
