@@ -16,6 +16,9 @@ pub const GATHER_MAX: Duration = Duration::from_millis(20);
 pub const IDLE_AFTER: Duration = Duration::from_millis(50);
 /// How long the store's owner waits after deadlines could not be committed, before it tries again.
 pub const DEADLINES_RETRY: Duration = Duration::from_secs(1);
+/// How long after a failed transaction, with nobody sending, the store's owner tries a small one to see whether the disk
+/// takes writes again.
+pub const STORE_PROBE_AFTER: Duration = Duration::from_secs(30);
 /// The longest the store's owner sleeps before it shows that it is alive.
 pub const STORE_TURN_MAX: Duration = Duration::from_secs(2);
 /// Open files the server wants: a connection of every hub and every screen, and room for its own. With fewer it runs,

@@ -2,6 +2,7 @@
 //! entry in the hash chain, in the same transaction. One folder per engine; callers see [`Store`] alone.
 
 pub mod backup;
+mod budget;
 mod engine_clock;
 mod model;
 pub mod owner;

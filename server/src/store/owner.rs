@@ -13,12 +13,12 @@ use shared::time::{Tick, Timestamp};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
+use super::budget::Budget;
 pub use super::engine_clock::EngineClock;
 use super::{AlertSink, BatchOutcome, Committed, LiveValue, NumberedEvent, Store, StoreError};
 use crate::ingest::OpenedBatch;
 use crate::limits::{
-    BATCHES_PER_COMMIT_MAX, COMMIT_REPORTS_MAX, DEADLINES_RETRY, GATHER_MAX, IDLE_AFTER, OBSERVATIONS_PER_COMMIT_MAX,
-    STORE_ITEMS_MAX, STORE_TURN_MAX,
+    COMMIT_REPORTS_MAX, DEADLINES_RETRY, GATHER_MAX, IDLE_AFTER, STORE_ITEMS_MAX, STORE_PROBE_AFTER, STORE_TURN_MAX,
 };
 
 /// Why a batch is not committed.
@@ -58,6 +58,14 @@ enum Item {
     Batch(Box<OpenedBatch>, oneshot::Sender<Result<BatchOutcome, TakeRefused>>),
     HubConnected(HubId, bool),
     Question(Question),
+}
+
+impl Item {
+    fn spend(&self, budget: &mut Budget) {
+        if let Self::Batch(batch, _) = self {
+            budget.add(batch);
+        }
+    }
 }
 
 /// Reaches the store's owner. Bounded: whoever sends waits while it is full.
@@ -133,6 +141,8 @@ pub struct StoreOwner {
     items: mpsc::Receiver<Item>,
     reports: mpsc::Sender<CommitReport>,
     refuses: Arc<AtomicBool>,
+    /// When a transaction last failed.
+    failed_at: Tick,
     waiting: VecDeque<Item>,
     /// Nothing came since the last idle moment: the next one may wait longer.
     idled: bool,
@@ -164,6 +174,7 @@ impl StoreOwner {
             items,
             reports,
             refuses,
+            failed_at: Tick::default(),
             waiting: VecDeque::new(),
             idled: false,
             deadlines_from: Tick::default(),
@@ -209,7 +220,8 @@ impl StoreOwner {
             }
             self.idled = false;
         }
-        let mut budget = Budget::of(&self.waiting);
+        let mut budget = Budget::default();
+        self.waiting.iter().for_each(|item| item.spend(&mut budget));
         let end = self.clock.tick().after(GATHER_MAX);
         while budget.has_room() && self.waiting.len() < STORE_ITEMS_MAX {
             let item = match self.items.try_recv() {
@@ -218,7 +230,7 @@ impl StoreOwner {
                 Err(mpsc::error::TryRecvError::Empty) => {
                     // Only batches gain from company; a question is answered at once.
                     let left = end.since(self.clock.tick());
-                    if left.is_zero() || budget.batches == 0 {
+                    if left.is_zero() || budget.is_untouched() {
                         break;
                     }
                     match runtime.block_on(async { tokio::time::timeout(left, self.items.recv()).await }) {
@@ -228,7 +240,7 @@ impl StoreOwner {
                     }
                 }
             };
-            budget.add(&item);
+            item.spend(&mut budget);
             self.waiting.push_back(item);
         }
         true
@@ -238,6 +250,16 @@ impl StoreOwner {
         let now = self.engine.at(self.clock.tick());
         if let Err(error) = self.store.idle(now) {
             tracing::warn!(%error, "an idle moment's work failed; a later one does it");
+        }
+        let tick = self.clock.tick();
+        if self.refuses.load(Ordering::Relaxed) && tick.since(self.failed_at) >= STORE_PROBE_AFTER {
+            // Nobody sends: a commit of nothing but what is due tells whether the disk takes writes again.
+            self.failed_at = tick;
+            let result = self.store.take_deadlines(&mut *self.alerts, now);
+            if result.is_ok() {
+                self.note_commit(None);
+            }
+            self.report_commit(result);
         }
         self.idled = true;
     }
@@ -267,7 +289,7 @@ impl StoreOwner {
             if result.is_err() {
                 self.deadlines_from = tick.after(DEADLINES_RETRY);
             }
-            self.report_or_log(result, "deadlines could not be committed; they are tried again");
+            self.report_commit(result);
         }
     }
 
@@ -306,7 +328,10 @@ impl StoreOwner {
     }
 
     /// Says once that the store cannot commit, and why, and once that it can again.
-    fn note_commit(&self, failed: Option<&StoreError>) {
+    fn note_commit(&mut self, failed: Option<&StoreError>) {
+        if failed.is_some() {
+            self.failed_at = self.clock.tick();
+        }
         let before = self.refuses.swap(failed.is_some(), Ordering::Relaxed);
         match failed {
             Some(error) if !before => tracing::error!(
@@ -324,11 +349,11 @@ impl StoreOwner {
         match item {
             Item::HubConnected(hub, connected) => {
                 let result = self.store.hub_connected(hub, connected, &mut *self.alerts, now);
-                self.report_or_log(result, "a hub's coming or going could not be committed");
+                self.report_commit(result);
             }
             Item::Question(question) => {
                 let committed = question(&mut *self.store, &mut *self.alerts, now);
-                self.report_or_log(Ok(committed), "");
+                self.report_alerts(committed);
             }
             Item::Batch(_, answer) => {
                 let _ = answer.send(Err(TakeRefused::Unavailable));
@@ -336,14 +361,17 @@ impl StoreOwner {
         }
     }
 
-    fn report_or_log(&self, result: Result<Committed, StoreError>, failure: &'static str) {
+    /// Of what is no batch: its failure counts, its success alone does not show that batches fit again.
+    fn report_commit(&mut self, result: Result<Committed, StoreError>) {
         match result {
-            Ok(committed) => {
-                let Committed { batches: _, events, live } = committed;
-                self.report(CommitReport { outcomes: Vec::new(), events, live });
-            }
-            Err(error) => tracing::error!(error = chain(&error), "{failure}"),
+            Ok(committed) => self.report_alerts(committed),
+            Err(error) => self.note_commit(Some(&error)),
         }
+    }
+
+    fn report_alerts(&self, committed: Committed) {
+        let Committed { batches: _, events, live } = committed;
+        self.report(CommitReport { outcomes: Vec::new(), events, live });
     }
 
     /// Hands a report on; waits while the reports are full.
@@ -351,33 +379,6 @@ impl StoreOwner {
         if !report.is_empty() && self.reports.blocking_send(report).is_err() {
             tracing::debug!("nobody listens to commits any more: the server is stopping");
         }
-    }
-}
-
-/// How much of a transaction's limits is used.
-#[derive(Default)]
-struct Budget {
-    batches: usize,
-    entries: usize,
-}
-
-impl Budget {
-    fn of(items: &VecDeque<Item>) -> Self {
-        let mut budget = Self::default();
-        items.iter().for_each(|item| budget.add(item));
-        budget
-    }
-
-    fn add(&mut self, item: &Item) {
-        if let Item::Batch(batch, _) = item {
-            self.batches = self.batches.saturating_add(1);
-            let entries = batch.records.iter().filter_map(|record| record.content.as_ref().ok());
-            self.entries = entries.fold(self.entries, |sum, entries| sum.saturating_add(entries.len()));
-        }
-    }
-
-    const fn has_room(&self) -> bool {
-        self.batches < BATCHES_PER_COMMIT_MAX && self.entries < OBSERVATIONS_PER_COMMIT_MAX
     }
 }
 

@@ -1,6 +1,6 @@
 //! The owner over a real store.
 
-use runtime::clock::Clock;
+use runtime::clock::{Clock, ManualClock};
 use runtime::supervisor::Supervisor;
 use shared::wire::Entry;
 
@@ -55,5 +55,38 @@ async fn a_closed_store_says_so() {
     let (owner, handle, _reports) = parts;
     drop(owner);
     assert_eq!(handle.take(batch(vec![record(1, 1, Vec::new())])).await.unwrap_err(), TakeRefused::Closed);
+    drop(folder);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_cannot_commit_says_so_and_tries_by_itself_when_nobody_sends() {
+    let world = World::new();
+    let other = rusqlite::Connection::open(world.path()).unwrap();
+    let World { folder, store, .. } = world;
+    let manual = ManualClock::default();
+    let clock = Clock::manual(manual.clone());
+    let (owner, handle, _reports) = StoreOwner::new(Box::new(store), Box::new(Listening::default()), clock).unwrap();
+    let progress = Supervisor::new().progress("store");
+    let runtime = tokio::runtime::Handle::current();
+    let thread = std::thread::spawn(move || owner.run(&runtime, &progress));
+    // Somebody else writes: no batch is needed for the failure to show.
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    handle.hub_connected(HUB, true).await.unwrap();
+    handle.ask(|_, _, _| ()).await.unwrap();
+    assert!(handle.refuses());
+    other.execute_batch("ROLLBACK").unwrap();
+    // What is no batch may fit where a batch does not: it ends nothing.
+    handle.hub_connected(HUB, true).await.unwrap();
+    handle.ask(|_, _, _| ()).await.unwrap();
+    assert!(handle.refuses());
+    manual.advance(crate::limits::STORE_PROBE_AFTER);
+    let probed = async {
+        while handle.refuses() {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), probed).await.unwrap();
+    drop(handle);
+    thread.join().unwrap().unwrap();
     drop(folder);
 }
