@@ -8,6 +8,8 @@ mod clients;
 mod cloned_card;
 mod delivery;
 mod disk;
+mod door;
+mod door_access;
 mod full_disk;
 mod home;
 mod planted;
