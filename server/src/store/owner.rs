@@ -86,8 +86,8 @@ impl StoreHandle {
         answered.await.map_err(|_| TakeRefused::Closed)?
     }
 
-    /// Whether the last transaction could not be committed, as when the disk is full. Hubs keep what they have and send
-    /// it again; the first commit that succeeds ends it.
+    /// Whether a transaction could not be committed, as when the disk is full. Hubs keep what they have and send it
+    /// again; the first batch that is committed ends it, or a small try when nobody has sent for a while.
     #[must_use]
     pub fn refuses(&self) -> bool {
         self.refuses.load(Ordering::Relaxed)
