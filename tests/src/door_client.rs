@@ -1,6 +1,8 @@
 //! A hub as the door sees it, made by hand: its TLS, the octets of its packets, and batches sealed like an agent's.
 //! What the real agent would never send can be sent with it.
 
+pub mod packets;
+
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -20,8 +22,8 @@ use shared::sequence::{Range, Sequence};
 use shared::time::{ClockState, Tick, Timestamp};
 use shared::topic;
 use shared::wire::{
-    DownMessage, Entry, Opening, Receipt, Record, SignedOpening, SignedSettings, UpMessage, WireBatch, from_bytes,
-    to_bytes,
+    DownMessage, Entry, Opening, PreviousStream, Receipt, Record, SignedOpening, SignedSettings, UpMessage, WireBatch,
+    from_bytes, to_bytes,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
@@ -61,13 +63,21 @@ impl HubKeys {
     /// # Errors
     /// If one is missing or unreadable.
     pub fn load(folder: &Path) -> anyhow::Result<Self> {
-        let enrolment: Enrolment = serde_json::from_slice(&std::fs::read(folder.join("enrolment.json"))?)?;
+        let enrolment = serde_json::from_slice(&std::fs::read(folder.join("enrolment.json"))?)?;
         let key = PrivatePkcs8KeyDer::from_pem_file(folder.join("key.pem"))?;
-        let pkcs8 = key.secret_pkcs8_der().to_vec();
+        Self::of(enrolment, key.secret_pkcs8_der().to_vec())
+    }
+
+    /// Of an enrolment and the key it is for (PKCS#8).
+    ///
+    /// # Errors
+    /// If they are unreadable or do not fit together.
+    pub fn of(enrolment: Enrolment, pkcs8: Vec<u8>) -> anyhow::Result<Self> {
         let settings = shared::hex::decode(&enrolment.settings).context("the settings are not hexadecimal")?;
         let settings = from_bytes::<SignedSettings>(&settings)?.read()?;
         let chain = chain(&enrolment.certificate_pem)?;
-        let tls = client_config(&enrolment.roots_pem, Some(Shown { chain, key: key.into() }))?;
+        let key = PrivatePkcs8KeyDer::from(pkcs8.clone()).into();
+        let tls = client_config(&enrolment.roots_pem, Some(Shown { chain, key }))?;
         let (hub, roots_pem) = (enrolment.hub, enrolment.roots_pem);
         Ok(Self { hub, tls, roots_pem, sealing: settings.sealing_key, pkcs8 })
     }
@@ -78,11 +88,19 @@ impl HubKeys {
         PrivatePkcs8KeyDer::from(self.pkcs8.clone()).into()
     }
 
-    /// Begins a stream of it.
+    /// Begins a stream of it, its first.
     ///
     /// # Errors
     /// If it cannot be sealed or signed.
     pub fn stream(&self, wall: Timestamp) -> anyhow::Result<SealedStream> {
+        self.stream_after(None, wall)
+    }
+
+    /// Begins a stream of it, its hub's clock at 0.
+    ///
+    /// # Errors
+    /// If it cannot be sealed or signed.
+    pub fn stream_after(&self, previous: Option<PreviousStream>, wall: Timestamp) -> anyhow::Result<SealedStream> {
         let random = SystemRandom::new();
         let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &self.pkcs8, &random);
         let pair = pair.ok().context("the key is not P-256 in PKCS#8")?;
@@ -96,7 +114,7 @@ impl HubKeys {
             suite: self.sealing.suite,
             hub: self.hub,
             stream,
-            previous: None,
+            previous,
             bindings: Vec::new(),
             sealing_key,
             encapsulation,
@@ -131,14 +149,35 @@ impl SealedStream {
     /// # Errors
     /// If it cannot be sealed.
     pub fn batch(&mut self, tick: Tick) -> anyhow::Result<(Sequence, Vec<u8>)> {
+        let entries = vec![Entry::Void(Range::one(self.next))];
+        self.seal(tick, true, entries, true)
+    }
+
+    /// The next record, of these entries, in a batch of its own; and its place. `sent` is the hub's clock.
+    ///
+    /// # Errors
+    /// If it cannot be sealed.
+    pub fn seal(
+        &mut self,
+        sent: Tick,
+        keep: bool,
+        entries: Vec<Entry>,
+        with_opening: bool,
+    ) -> anyhow::Result<(Sequence, Vec<u8>)> {
         let sequence = self.next;
         self.next = sequence.next().context("the stream is at its end")?;
-        let plaintext = to_bytes(&Record::V1(vec![Entry::Void(Range::one(sequence))]))?;
-        let place = RecordPlace { suite: self.suite, hub: self.hub, stream: self.stream, sequence, keep: true };
+        let plaintext = to_bytes(&Record::V1(entries))?;
+        let place = RecordPlace { suite: self.suite, hub: self.hub, stream: self.stream, sequence, keep };
         let record = self.keys.record.seal(&place, runtime::entropy::array()?, &plaintext)?;
-        let (sent, opening) = (Some((tick, &self.keys.batch)), Some(self.opening.clone()));
-        let batch = WireBatch::new(self.hub, self.stream, sent, opening, &[record])?;
+        let opening = with_opening.then(|| self.opening.clone());
+        let batch = WireBatch::new(self.hub, self.stream, Some((sent, &self.keys.batch)), opening, &[record])?;
         Ok((sequence, to_bytes(&UpMessage::BatchV1(batch))?))
+    }
+
+    /// What its hub's next stream says of it, if everything sealed so far is durable.
+    #[must_use]
+    pub fn ended(&self) -> PreviousStream {
+        PreviousStream { stream: self.stream, last_durable: self.next.get().saturating_sub(1) }
     }
 
     /// The receipt in a message, if it is one of this stream and nobody else made it.
@@ -264,119 +303,5 @@ pub fn alert(error: &io::Error) -> Option<AlertDescription> {
     match error.get_ref()?.downcast_ref::<rustls::Error>()? {
         rustls::Error::AlertReceived(alert) => Some(*alert),
         _ => None,
-    }
-}
-
-/// Packets of MQTT 3.1.1 as octets, with anything in their fields.
-pub mod packets {
-    /// PINGREQ.
-    pub const PING: [u8; 2] = [0xc0, 0];
-    /// DISCONNECT.
-    pub const DISCONNECT: [u8; 2] = [0xe0, 0];
-
-    /// The fields of CONNECT.
-    #[derive(Debug, Clone)]
-    pub struct Connect<'a> {
-        /// The protocol's level.
-        pub level: u8,
-        /// The flags, without those of `will`.
-        pub flags: u8,
-        /// In seconds.
-        pub keep_alive_s: u16,
-        /// The client identifier.
-        pub client_id: &'a str,
-        /// Topic, content and flags (bits 2 to 5) of a will.
-        pub will: Option<(&'a str, &'a str, u8)>,
-        /// What follows.
-        pub rest: &'a [u8],
-    }
-
-    impl<'a> Connect<'a> {
-        /// As an honest hub says it.
-        #[must_use]
-        pub fn of(client_id: &'a str) -> Self {
-            Self { level: 4, flags: 0b10, keep_alive_s: 60, client_id, will: None, rest: &[] }
-        }
-    }
-
-    fn text(into: &mut Vec<u8>, text: &str) {
-        into.extend(u16::try_from(text.len()).unwrap_or(u16::MAX).to_be_bytes());
-        into.extend(text.as_bytes());
-    }
-
-    /// A packet of a first octet and a body.
-    #[must_use]
-    pub fn packet(first: u8, body: &[u8]) -> Vec<u8> {
-        let mut packet = vec![first];
-        let mut length = body.len();
-        loop {
-            let low = u8::try_from(length & 0x7f).unwrap_or(0);
-            length >>= 7;
-            packet.push(if length == 0 { low } else { low | 0x80 });
-            if length == 0 {
-                break;
-            }
-        }
-        packet.extend(body);
-        packet
-    }
-
-    /// CONNECT.
-    #[must_use]
-    pub fn connect(connect: &Connect<'_>) -> Vec<u8> {
-        let mut body = Vec::new();
-        text(&mut body, "MQTT");
-        body.extend([connect.level, connect.flags | connect.will.map_or(0, |(_, _, flags)| 0b100 | flags)]);
-        body.extend(connect.keep_alive_s.to_be_bytes());
-        text(&mut body, connect.client_id);
-        if let Some((topic, content, _)) = connect.will {
-            text(&mut body, topic);
-            text(&mut body, content);
-        }
-        body.extend(connect.rest);
-        packet(0x10, &body)
-    }
-
-    /// PUBLISH; `flags` are the low four bits, the packet identifier comes where they ask for one.
-    #[must_use]
-    pub fn publish(flags: u8, topic: &str, packet_id: u16, content: &[u8]) -> Vec<u8> {
-        let mut body = Vec::new();
-        text(&mut body, topic);
-        if flags & 0b110 != 0 {
-            body.extend(packet_id.to_be_bytes());
-        }
-        body.extend(content);
-        packet(0x30 | flags, &body)
-    }
-
-    /// SUBSCRIBE to one filter.
-    #[must_use]
-    pub fn subscribe(packet_id: u16, filter: &str, qos: u8) -> Vec<u8> {
-        let mut body = packet_id.to_be_bytes().to_vec();
-        text(&mut body, filter);
-        body.push(qos);
-        packet(0x82, &body)
-    }
-
-    /// How long the packet is that octets begin with, once that can be told.
-    #[must_use]
-    pub fn length(octets: &[u8]) -> Option<usize> {
-        let mut length = 0;
-        for (place, octet) in octets.iter().skip(1).take(4).enumerate() {
-            length |= usize::from(octet & 0x7f) << (7 * place);
-            if octet & 0x80 == 0 {
-                return Some(2 + place + length);
-            }
-        }
-        None
-    }
-
-    /// The content of a PUBLISH of QoS 0.
-    #[must_use]
-    pub fn content(packet: &[u8]) -> Option<&[u8]> {
-        let header = packet.iter().skip(1).position(|octet| octet & 0x80 == 0)? + 2;
-        let topic = usize::from(u16::from_be_bytes([*packet.get(header)?, *packet.get(header + 1)?]));
-        packet.first().filter(|first| **first == 0x30)?;
-        packet.get(header + 2 + topic..)
     }
 }
