@@ -19,6 +19,10 @@ pub struct DoorCounts {
     pub batches_arrived: u64,
     /// Hubs connected.
     pub connections: u64,
+    /// Connections accepted.
+    pub accepted: u64,
+    /// Sessions that their hubs ended in order.
+    pub left: u64,
 }
 
 impl DoorCounts {
@@ -45,6 +49,10 @@ impl DoorCounts {
                 counts.refusals.insert(reason.trim_end_matches("\"}").to_owned(), value);
             } else if name == "rpm_batches_arrived_total" {
                 counts.batches_arrived = value;
+            } else if name == "rpm_door_accepted_total" {
+                counts.accepted = value;
+            } else if name == "rpm_door_left_total" {
+                counts.left = value;
             } else if name == "rpm_door_connections" {
                 counts.connections = value;
                 found = true;
@@ -57,6 +65,19 @@ impl DoorCounts {
     #[must_use]
     pub fn of(&self, reason: &str) -> u64 {
         self.refusals.get(reason).copied().unwrap_or(0)
+    }
+
+    /// Refusals for all reasons.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.refusals.values().fold(0, |sum, count| sum.saturating_add(*count))
+    }
+
+    /// Whether every connection that was accepted has an end or is still here. Connections that are shaking hands
+    /// are neither, so it holds at rest only.
+    #[must_use]
+    pub fn is_accounted_for(&self) -> bool {
+        self.accepted == self.refused().saturating_add(self.left).saturating_add(self.connections)
     }
 
     /// How much was counted since an earlier reading, by reason.
@@ -78,5 +99,8 @@ mod tests {
         assert_eq!((counts.of("tls"), counts.of("full"), counts.batches_arrived, counts.connections), (7, 0, 5, 2));
         assert_eq!(counts.since(&DoorCounts::default()).len(), 1);
         assert!(DoorCounts::parse("nothing 1").is_none());
+        assert!(!counts.is_accounted_for());
+        let whole = DoorCounts::parse(&format!("{text}rpm_door_accepted_total 10\nrpm_door_left_total 1\n")).unwrap();
+        assert!(whole.is_accounted_for(), "{whole:?}");
     }
 }

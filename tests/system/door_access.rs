@@ -154,4 +154,13 @@ async fn a_certificate_reaches_nothing_but_its_own_topics() {
     let message = listening.packet().await.unwrap();
     let receipt = stream.receipt(packets::content(&message).unwrap()).expect("a receipt of its own");
     assert!(receipt.stored.contains(sequence));
+    // Every connection of all this has one end: its reason, DISCONNECT, or it is still here.
+    let mut leaving = DoorClient::enter(world.addresses.mqtt, &hostile).await.unwrap();
+    leaving.send(&packets::DISCONNECT).await.unwrap();
+    leaving.end().await.unwrap();
+    let counts = wait::until("every connection to be accounted for", Duration::from_secs(5), || {
+        DoorCounts::read(world.addresses.metrics).ok().filter(DoorCounts::is_accounted_for)
+    });
+    let counts = counts.unwrap();
+    assert_eq!((counts.connections, counts.left, counts.of("broken_off")), (1, 1, 0), "{counts:?}");
 }

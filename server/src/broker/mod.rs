@@ -8,6 +8,7 @@
 //! (HubId, bytes) ─▶ router ────────────────────────────────────────────────┘
 //! ```
 
+mod account;
 pub mod acl;
 mod front;
 pub mod identity;
@@ -38,6 +39,7 @@ pub use router::RouterLost;
 pub use tls::{Tls, TlsMaterial, TlsMisuse};
 
 use crate::web::metrics::Metrics;
+use account::Account;
 use front::Shared;
 use limits::{
     ACCEPT_PAUSE, CONNECTIONS_MAX, HANDSHAKES_MAX, HANDSHAKES_PER_ADDRESS_MAX, STRANGERS_PER_ADDRESS_MAX,
@@ -194,21 +196,23 @@ impl Door {
     }
 
     fn welcome(&mut self, socket: TcpStream, address: SocketAddr) {
+        let account = Account::open(self.shared.metrics.clone());
         let ip = address.ip().to_canonical();
         if self.guests.len() >= CONNECTIONS_MAX {
-            return self.shared.metrics.refused(Refusal::Full.name());
+            return account.refused(Refusal::Full);
         }
         let strangers = self.strangers.entry(ip).or_insert_with(|| Strangers {
             count: 0,
             handshakes: Arc::new(Semaphore::new(HANDSHAKES_PER_ADDRESS_MAX)),
         });
         if strangers.count >= STRANGERS_PER_ADDRESS_MAX {
-            return self.shared.metrics.refused(Refusal::AddressFull.name());
+            return account.refused(Refusal::AddressFull);
         }
         strangers.count = strangers.count.saturating_add(1);
         let of_address = strangers.handshakes.clone();
         let (shared, proving) = (self.shared.clone(), self.proving.clone());
-        self.guests.spawn(async move { attend(&shared, socket, of_address, Stranger { ip, proving }).await });
+        let stranger = Stranger { ip, proving };
+        self.guests.spawn(async move { attend(&shared, socket, of_address, stranger, account).await });
     }
 
     fn forget_stranger(&mut self, ip: IpAddr) {
@@ -234,7 +238,13 @@ impl Drop for Stranger {
     }
 }
 
-async fn attend(shared: &Shared, socket: TcpStream, of_address: Arc<Semaphore>, stranger: Stranger) {
+async fn attend(
+    shared: &Shared,
+    socket: TcpStream,
+    of_address: Arc<Semaphore>,
+    stranger: Stranger,
+    mut account: Account,
+) {
     let shaking = async {
         tokio::select! {
             () = shared.stop.cancelled() => Err(Refusal::Stopping),
@@ -244,21 +254,21 @@ async fn attend(shared: &Shared, socket: TcpStream, of_address: Arc<Semaphore>, 
     let guest = match shaking.await {
         Ok(guest) => guest,
         Err(refusal) => {
-            shared.metrics.refused(refusal.name());
             tracing::debug!(reason = refusal.name(), "a connection was refused");
-            return;
+            return account.refused(refusal);
         }
     };
     drop(stranger);
     let hub = guest.identity.hub;
     tracing::info!(%hub, "a hub connected");
-    shared.metrics.door_connections.inc();
-    let ended = session::run(shared, guest).await;
-    shared.metrics.door_connections.dec();
-    match ended {
-        Ok(()) => tracing::info!(%hub, "a hub disconnected"),
+    account.entered();
+    match session::run(shared, guest).await {
+        Ok(()) => {
+            account.left();
+            tracing::info!(%hub, "a hub disconnected");
+        }
         Err(reason) => {
-            shared.metrics.refused(reason.name());
+            account.refused(reason);
             tracing::info!(%hub, reason = reason.name(), "a hub's connection ended");
         }
     }

@@ -98,6 +98,9 @@ pub enum Refusal {
     /// The server stops.
     #[error("the server stops")]
     Stopping,
+    /// The connection's task ended without saying why: a fault of ours.
+    #[error("the connection's task broke off; report this as a fault of the server")]
+    BrokenOff,
 }
 
 impl Refusal {
@@ -136,6 +139,7 @@ impl Refusal {
             Self::Revoked => "revoked",
             Self::RouterLost => "router_lost",
             Self::Stopping => "stopping",
+            Self::BrokenOff => "broken_off",
         }
     }
 

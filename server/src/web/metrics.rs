@@ -20,6 +20,10 @@ pub struct Metrics {
     registry: Registry,
     door_refusals: Family<Reason, Counter>,
     feed_closed: Family<Reason, Counter>,
+    /// Connections the door accepted. Each is in time one of `door_left` or has a reason among the refusals.
+    pub door_accepted: Counter,
+    /// Sessions that their hubs ended, with DISCONNECT.
+    pub door_left: Counter,
     /// Hubs connected now.
     pub door_connections: Gauge,
     /// Messages that came from hubs.
@@ -64,6 +68,8 @@ impl Metrics {
             registry: Registry::with_prefix("rpm"),
             door_refusals: Family::default(),
             feed_closed: Family::default(),
+            door_accepted: Counter::default(),
+            door_left: Counter::default(),
             door_connections: Gauge::default(),
             batches_arrived: Counter::default(),
             messages_down: Counter::default(),
@@ -87,6 +93,8 @@ impl Metrics {
 
     fn register_door(&mut self) {
         let r = &mut self.registry;
+        r.register("door_accepted", "Connections accepted by the door", self.door_accepted.clone());
+        r.register("door_left", "Sessions ended by their hubs in order", self.door_left.clone());
         r.register("door_refusals", "Connections refused or ended by the door", self.door_refusals.clone());
         r.register("door_connections", "Hubs connected", self.door_connections.clone());
         r.register("batches_arrived", "Messages that came from hubs", self.batches_arrived.clone());
