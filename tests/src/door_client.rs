@@ -273,6 +273,14 @@ impl DoorClient {
     /// # Errors
     /// If the connection ends, or nothing comes for [`ANSWER_WITHIN`].
     pub async fn packet(&mut self) -> io::Result<Vec<u8>> {
+        tokio::time::timeout(ANSWER_WITHIN, self.packet_unhurried()).await?
+    }
+
+    /// The next packet, whole, however long it takes. May be dropped half-way and called again.
+    ///
+    /// # Errors
+    /// If the connection ends.
+    pub async fn packet_unhurried(&mut self) -> io::Result<Vec<u8>> {
         loop {
             if let Some(length) = packets::length(&self.read)
                 && self.read.len() >= length
@@ -280,7 +288,7 @@ impl DoorClient {
                 let rest = self.read.split_off(length);
                 return Ok(std::mem::replace(&mut self.read, rest));
             }
-            if tokio::time::timeout(ANSWER_WITHIN, self.stream.read_buf(&mut self.read)).await?? == 0 {
+            if self.stream.read_buf(&mut self.read).await? == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
         }

@@ -1,6 +1,7 @@
 //! What tests and the demo are made of: devices that are not there ([`simulators`]), a network that fails
-//! ([`faulty_network`]), a hub made by hand ([`door_client`]) and what the door counts of it ([`door_counts`]), a screen without a screen ([`feed_client`]), and the real programs as processes
-//! ([`binaries`], [`process`], [`server`], [`hub`]).
+//! ([`faulty_network`]), a hub made by hand ([`door_client`]) and what the door counts of it ([`door_counts`]), many of
+//! them ([`load`]), a screen without a screen ([`feed_client`]), and the real programs as processes ([`binaries`],
+//! [`process`], [`server`], [`hub`]).
 // Tests stop at the first thing that is wrong, and tell people so at a terminal.
 #![allow(clippy::print_stdout, clippy::print_stderr, clippy::disallowed_methods)]
 #![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
@@ -11,6 +12,7 @@ pub mod door_counts;
 pub mod faulty_network;
 pub mod feed_client;
 pub mod hub;
+pub mod load;
 pub mod patients;
 pub mod process;
 pub mod server;

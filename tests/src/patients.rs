@@ -15,7 +15,12 @@ pub const NAMES: [&str; 8] = [
 /// The `index`th NHS number of the test range that has a check digit (modulus 11, weights 10 to 2).
 #[must_use]
 pub fn nhs_number(index: u64) -> String {
-    (0_u64..).filter_map(with_check_digit).nth(usize::try_from(index).unwrap_or(usize::MAX)).unwrap_or_default()
+    nhs_numbers().nth(usize::try_from(index).unwrap_or(usize::MAX)).unwrap_or_default()
+}
+
+/// Them all, ascending.
+pub fn nhs_numbers() -> impl Iterator<Item = String> {
+    (0_u64..).filter_map(with_check_digit)
 }
 
 fn with_check_digit(number: u64) -> Option<String> {

@@ -63,12 +63,7 @@ impl Server {
     /// # Errors
     /// If `init` fails.
     pub fn create(folder: &Path, binaries: &Binaries, duration_divisor: u32) -> anyhow::Result<Self> {
-        let server = Self {
-            data: folder.join("server"),
-            binary: binaries.monitor_server.clone(),
-            log: folder.join("server.log"),
-            process: None,
-        };
+        let server = Self::of(folder, binaries);
         let divisor = duration_divisor.to_string();
         let ports: [SocketAddr; 4] = free_ports()?;
         let [mqtt, hub_https, feed, metrics] = ports.map(|port| port.to_string());
@@ -76,6 +71,17 @@ impl Server {
         let who = ["init", "--server-name", SERVER_NAME, "--training", "--duration-divisor", &divisor];
         server.ask(&[who.as_slice(), &doors].concat(), "")?;
         Ok(server)
+    }
+
+    /// The one that [`Server::create`] made in this folder earlier.
+    #[must_use]
+    pub fn of(folder: &Path, binaries: &Binaries) -> Self {
+        Self {
+            data: folder.join("server"),
+            binary: binaries.monitor_server.clone(),
+            log: folder.join("server.log"),
+            process: None,
+        }
     }
 
     /// Its folder.
