@@ -14,6 +14,9 @@ pub fn down(hub: HubId) -> String {
     format!("hubs/{hub}/down")
 }
 
+/// Where all hubs listen, as an MQTT filter: for the server's own use, no hub may subscribe to it.
+pub const DOWN_OF_ALL: &str = "hubs/+/down";
+
 /// Where a hub's will is published when its connection ends without DISCONNECT.
 #[must_use]
 pub fn gone(hub: HubId) -> String {

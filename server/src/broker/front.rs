@@ -20,7 +20,6 @@ use super::packet::{self, ConnectAnswer, Packet};
 use super::ports::{Admission, Intake};
 use super::refusal::Refusal;
 use super::roster::{Roster, Seat};
-use super::router::Router;
 use super::tls::Tls;
 use crate::web::metrics::Metrics;
 
@@ -29,7 +28,6 @@ pub(super) struct Shared {
     pub(super) tls: Tls,
     pub(super) admission: Arc<dyn Admission>,
     pub(super) intake: Arc<dyn Intake>,
-    pub(super) router: Router,
     pub(super) roster: Roster,
     pub(super) clock: Clock,
     pub(super) metrics: Arc<Metrics>,

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use shared::wire::MESSAGE_BYTES_MAX;
 
-/// Connections in all. A further one is closed at once and counted.
-pub const CONNECTIONS_MAX: usize = 10_000;
+/// Connections in all: ten thousand hubs, and room for strangers and for hubs that come again before their older
+/// connection has ended. A further one is closed at once and counted.
+pub const CONNECTIONS_MAX: usize = 12_000;
 /// Connections of one address that have not proved who they are. A further one is closed at once and counted;
 /// those that have proved it do not count, so a house or a network behind one address is no smaller for it.
 pub const STRANGERS_PER_ADDRESS_MAX: usize = 512;
@@ -51,8 +52,18 @@ pub const BURST: Duration = Duration::from_secs(4);
 
 /// Messages to hubs that the router has not taken. Whoever brings a further one waits.
 pub const DOWN_MAX: usize = 1_024;
-/// Octets of one hub's messages in one segment of rumqttd's log ...
-pub const ROUTER_SEGMENT_BYTES_MAX: usize = 8 * 1024;
-/// ... and segments. Beyond, rumqttd forgets the oldest: messages to a hub are all replaced by later ones (receipts
-/// say everything stored, settings the newest counter), and a hub that reads so slowly is closed by [`WRITE_MAX`].
+/// Messages of one hub that its session has not written. At a further one the oldest is forgotten and counted: messages
+/// to a hub are all replaced by later ones (receipts say everything stored, settings the newest counter), and a hub that
+/// reads so slowly is closed by [`WRITE_MAX`].
+pub const HUB_MESSAGES_MAX: usize = 64;
+/// Octets of messages on their way through the router. With so many, a further one waits until one comes out.
+pub const ROUTER_BYTES_MAX: usize = 1024 * 1024;
+/// Segments of the router's log, each of twice [`ROUTER_BYTES_MAX`]. Beyond, it forgets the oldest, which came out.
 pub const ROUTER_SEGMENTS_MAX: usize = 2;
+/// How long nothing may come out of the router while something is on its way. Then it counts as ended.
+pub const ROUTER_SILENT_MAX: Duration = Duration::from_secs(10);
+/// Ends of the router's thread within [`ROUTER_RESTARTS_WITHIN`] after which a new one is started. At a further one the
+/// process ends, and is started again by the service manager.
+pub const ROUTER_RESTARTS_MAX: usize = 5;
+/// See [`ROUTER_RESTARTS_MAX`].
+pub const ROUTER_RESTARTS_WITHIN: Duration = Duration::from_secs(3_600);

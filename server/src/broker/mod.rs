@@ -13,6 +13,7 @@ pub mod acl;
 mod front;
 pub mod identity;
 pub mod limits;
+mod mailbox;
 mod pace;
 pub mod packet;
 mod ports;
@@ -26,6 +27,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use runtime::clock::Clock;
 use shared::id::HubId;
 use tokio::net::{TcpListener, TcpStream};
@@ -46,7 +48,7 @@ use limits::{
     UNANSWERED_KIB_MAX,
 };
 use roster::Roster;
-use router::{Publisher, Router};
+use router::Router;
 
 /// What the door is made of.
 pub struct DoorParts {
@@ -71,10 +73,11 @@ pub struct DoorParts {
 
 /// The door's owner.
 pub struct Door {
-    listener: TcpListener,
+    // Gone when it takes no more.
+    listener: Option<TcpListener>,
     shared: Arc<Shared>,
     down: mpsc::Receiver<(HubId, Vec<u8>)>,
-    publisher: Publisher,
+    router: Router,
     guests: JoinSet<()>,
     // An entry for each address with a connection that has not proved who it is.
     strangers: HashMap<IpAddr, Strangers>,
@@ -118,13 +121,12 @@ impl Door {
     /// # Errors
     /// [`RouterLost`]
     pub async fn open(parts: DoorParts) -> Result<(Self, DoorHandle), RouterLost> {
-        let (router, publisher) = Router::start().await?;
+        let router = Router::start().await?;
         let roster = Roster::default();
         let shared = Arc::new(Shared {
             tls: parts.tls,
             admission: parts.admission,
             intake: parts.intake,
-            router,
             roster: roster.clone(),
             clock: parts.clock,
             metrics: parts.metrics,
@@ -136,29 +138,29 @@ impl Door {
         let (proving, proved) = mpsc::channel(CONNECTIONS_MAX);
         let guests = JoinSet::new();
         let strangers = HashMap::new();
-        let (listener, down) = (parts.listener, parts.down);
-        let door = Self { listener, shared, down, publisher, guests, strangers, proved, proving };
+        let (listener, down) = (Some(parts.listener), parts.down);
+        let door = Self { listener, shared, down, router, guests, strangers, proved, proving };
         Ok((door, DoorHandle { roster }))
     }
 
-    /// Runs until stopped.
+    /// Runs until stopped. A router that ends is started again; what was on its way through it is not lost.
     ///
     /// # Errors
-    /// [`RouterLost`]: nothing reaches hubs any more, so the process must be started again.
+    /// [`RouterLost`]: it ended too often, so the process must be started again.
     pub async fn run(mut self) -> Result<(), RouterLost> {
         let stop = self.shared.stop.clone();
         let mut down_open = true;
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
-                lost = self.publisher.lost() => return Err(lost),
-                message = self.down.recv(), if down_open => match message {
-                    Some((hub, bytes)) => self.send_down(hub, bytes)?,
+                out = next_out(&mut self.router, &self.shared.clock) => self.hand_out(out).await?,
+                message = self.down.recv(), if down_open && self.router.has_room() => match message {
+                    Some((hub, bytes)) => self.send_down(hub, bytes),
                     None => down_open = false,
                 },
                 Some(address) = self.proved.recv() => self.forget_stranger(address),
                 Some(_) = self.guests.join_next() => {}
-                accepted = self.listener.accept() => match accepted {
+                accepted = accept(self.listener.as_ref()) => match accepted {
                     Ok((socket, address)) => self.welcome(socket, address),
                     Err(error) => {
                         tracing::warn!(%error, "the door could not accept a connection; trying again");
@@ -172,27 +174,37 @@ impl Door {
 
     /// The sessions end by themselves, within their limits; receipts for what they had taken still go out.
     async fn see_off(mut self) -> Result<(), RouterLost> {
-        drop(self.listener);
+        self.listener = None;
         loop {
             tokio::select! {
                 ended = self.guests.join_next() => if ended.is_none() { return Ok(()) },
-                Some((hub, bytes)) = self.down.recv() => {
-                    if self.shared.roster.is_subscribed(hub) {
-                        self.publisher.publish(hub, bytes)?;
-                    }
-                }
+                out = next_out(&mut self.router, &self.shared.clock) => self.hand_out(out).await?,
+                Some((hub, bytes)) = self.down.recv(), if self.router.has_room() => self.send_down(hub, bytes),
                 Some(_) = self.proved.recv() => {}
             }
         }
     }
 
-    fn send_down(&mut self, hub: HubId, bytes: Vec<u8>) -> Result<(), RouterLost> {
+    /// A message for a hub that does not listen is counted and not kept.
+    fn send_down(&mut self, hub: HubId, bytes: Vec<u8>) {
         if self.shared.roster.is_subscribed(hub) {
-            self.publisher.publish(hub, bytes)
+            self.router.publish(hub, bytes, self.shared.clock.tick());
         } else {
             self.shared.metrics.messages_down_unheard.inc();
-            Ok(())
         }
+    }
+
+    async fn hand_out(&mut self, out: Result<Vec<(HubId, Bytes)>, RouterLost>) -> Result<(), RouterLost> {
+        let out = match out {
+            Ok(out) => out,
+            Err(why) => return self.router.restart(why, self.shared.clock.tick()).await,
+        };
+        for (hub, message) in out {
+            if self.shared.roster.mailbox(hub).is_none_or(|mailbox| mailbox.bring(message)) {
+                self.shared.metrics.messages_down_unheard.inc();
+            }
+        }
+        Ok(())
     }
 
     fn welcome(&mut self, socket: TcpStream, address: SocketAddr) {
@@ -221,6 +233,24 @@ impl Door {
             if strangers.count == 0 {
                 self.strangers.remove(&ip);
             }
+        }
+    }
+}
+
+async fn accept(listener: Option<&TcpListener>) -> std::io::Result<(TcpStream, SocketAddr)> {
+    match listener {
+        Some(listener) => listener.accept().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What comes out of the router next, or that nothing does any more. May be dropped half-way and called again.
+async fn next_out(router: &mut Router, clock: &Clock) -> Result<Vec<(HubId, Bytes)>, RouterLost> {
+    let stuck_at = router.stuck_at();
+    tokio::select! {
+        out = router.next(|| clock.tick()) => out,
+        () = async { clock.sleep_until(stuck_at.unwrap_or_default()).await }, if stuck_at.is_some() => {
+            Err(RouterLost::stuck())
         }
     }
 }

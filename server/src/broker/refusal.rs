@@ -92,9 +92,6 @@ pub enum Refusal {
     /// The hub was revoked.
     #[error("the hub was revoked")]
     Revoked,
-    /// The router is lost.
-    #[error("the router is lost")]
-    RouterLost,
     /// The server stops.
     #[error("the server stops")]
     Stopping,
@@ -137,7 +134,6 @@ impl Refusal {
             Self::TakenOver => "taken_over",
             Self::OlderSessionStuck => "older_session_stuck",
             Self::Revoked => "revoked",
-            Self::RouterLost => "router_lost",
             Self::Stopping => "stopping",
             Self::BrokenOff => "broken_off",
         }
@@ -150,7 +146,7 @@ impl Refusal {
             Self::ProtocolVersion => Some(ConnectAnswer::Version),
             Self::ForeignClientId => Some(ConnectAnswer::Identifier),
             Self::NotAdmitted => Some(ConnectAnswer::NotAuthorised),
-            Self::StoreSilent | Self::OlderSessionStuck | Self::RouterLost => Some(ConnectAnswer::Unavailable),
+            Self::StoreSilent | Self::OlderSessionStuck => Some(ConnectAnswer::Unavailable),
             _ => None,
         }
     }

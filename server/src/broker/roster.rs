@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::limits::TAKE_OVER_MAX;
+use super::mailbox::Mailbox;
 use super::refusal::Refusal;
 
 /// Who sits at the door. Private to the broker; as many entries as connections.
@@ -27,7 +28,8 @@ struct Holder {
     why: Arc<Mutex<Refusal>>,
     // Resolves when the session has let the seat go.
     gone: Option<oneshot::Receiver<()>>,
-    subscribed: bool,
+    // Where its messages go, once it listens.
+    mailbox: Option<Mailbox>,
 }
 
 /// A hub's seat. Dropped, it is free.
@@ -55,7 +57,7 @@ impl Roster {
             seats.last_number = seats.last_number.saturating_add(1);
             let number = seats.last_number;
             let (asked_to_leave, why) = (asked_to_leave.clone(), why.clone());
-            let holder = Holder { number, asked_to_leave, why, gone: Some(gone), subscribed: false };
+            let holder = Holder { number, asked_to_leave, why, gone: Some(gone), mailbox: None };
             (number, seats.by_hub.insert(hub, holder))
         });
         let seat = Seat { roster: self.clone(), hub, number, asked_to_leave, why, _going: going };
@@ -82,7 +84,12 @@ impl Roster {
 
     /// Whether the hub is here and listens for messages.
     pub(crate) fn is_subscribed(&self, hub: HubId) -> bool {
-        self.seats(|seats| seats.by_hub.get(&hub).is_some_and(|holder| holder.subscribed))
+        self.mailbox(hub).is_some()
+    }
+
+    /// Where the hub's messages go, if it is here and listens.
+    pub(crate) fn mailbox(&self, hub: HubId) -> Option<Mailbox> {
+        self.seats(|seats| seats.by_hub.get(&hub).and_then(|holder| holder.mailbox.clone()))
     }
 
     /// How many are here.
@@ -98,15 +105,17 @@ impl Seat {
         *self.why.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The hub listens from now on.
-    pub(crate) fn subscribed(&self) {
+    /// The hub listens from now on. A newer session of it may have its seat already: then nothing comes any more.
+    pub(crate) fn subscribed(&self) -> Mailbox {
+        let mailbox = Mailbox::default();
         self.roster.seats(|seats| {
             if let Some(holder) = seats.by_hub.get_mut(&self.hub)
                 && holder.number == self.number
             {
-                holder.subscribed = true;
+                holder.mailbox = Some(mailbox.clone());
             }
         });
+        mailbox
     }
 }
 

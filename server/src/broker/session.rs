@@ -17,12 +17,12 @@ use super::acl;
 use super::front::{Guest, Shared, write};
 use super::identity::Identity;
 use super::limits::{FAREWELL_MAX, UNANSWERED_MAX, WRITE_MAX};
+use super::mailbox::Mailbox;
 use super::pace::Pace;
 use super::packet::{self, Packet, Publish, UnreadablePacket};
 use super::ports::{Arrival, IntakeRefused};
 use super::refusal::Refusal;
 use super::roster::Seat;
-use super::router::{Link, RouterLost};
 use crate::ingest::Arrived;
 
 /// Octets a connection's buffer keeps while it is idle.
@@ -39,7 +39,7 @@ struct Session<'s> {
     reader: ReadHalf<TlsStream<TcpStream>>,
     writer: WriteHalf<TlsStream<TcpStream>>,
     buffer: BytesMut,
-    link: Option<Link>,
+    mailbox: Option<Mailbox>,
     // At most UNANSWERED_MAX: with so many, nothing is read.
     answers: FuturesOrdered<BoxFuture<'s, Answer>>,
     pace: Pace,
@@ -59,7 +59,7 @@ pub(super) async fn run(shared: &Shared, guest: Guest) -> Result<(), Refusal> {
         reader,
         writer,
         buffer: guest.buffer,
-        link: None,
+        mailbox: None,
         answers: FuturesOrdered::new(),
         pace: Pace::default(),
         keep_alive: guest.keep_alive,
@@ -70,8 +70,6 @@ pub(super) async fn run(shared: &Shared, guest: Guest) -> Result<(), Refusal> {
     let farewell = tokio::time::timeout(FAREWELL_MAX, session.say_farewell(result.err()));
     // What had no time is sent again by the hub, and stored once.
     let _ = farewell.await;
-    // The router's link must be gone before the seat is free.
-    session.link = None;
     shared.admission.connected(hub, false).await;
     result
 }
@@ -79,7 +77,7 @@ pub(super) async fn run(shared: &Shared, guest: Guest) -> Result<(), Refusal> {
 enum Input {
     Leave(Refusal),
     Answered(Answer),
-    Down(Result<Bytes, RouterLost>),
+    Down(Bytes),
     Read(std::io::Result<usize>),
     Paced,
     Silent,
@@ -100,7 +98,7 @@ impl Session<'_> {
             match self.wait(reads, paced_until).await {
                 Input::Leave(refusal) => return Err(refusal),
                 Input::Answered(answer) => self.puback(answer?).await?,
-                Input::Down(message) => self.send_down(&message.map_err(|_| Refusal::RouterLost)?).await?,
+                Input::Down(message) => self.send_down(&message).await?,
                 Input::Read(Ok(0) | Err(_)) => return Err(Refusal::Broken),
                 Input::Read(Ok(_)) | Input::Paced => {}
                 Input::Silent => return Err(Refusal::Silent),
@@ -113,14 +111,14 @@ impl Session<'_> {
     }
 
     async fn wait(&mut self, reads: bool, paced_until: Option<Tick>) -> Input {
-        let Self { shared, seat, reader, buffer, link, answers, .. } = self;
+        let Self { shared, seat, reader, buffer, mailbox, answers, .. } = self;
         let patience = self.keep_alive.saturating_mul(3).checked_div(2).unwrap_or(self.keep_alive);
         let silent_at = self.last_heard.after(patience);
         tokio::select! {
             refusal = seat.asked_to_leave() => Input::Leave(refusal),
             () = shared.stop.cancelled() => Input::Leave(Refusal::Stopping),
             Some(answer) = answers.next() => Input::Answered(answer),
-            message = next_down(link), if link.is_some() => Input::Down(message),
+            message = next_down(mailbox.as_ref()), if mailbox.is_some() => Input::Down(message),
             () = sleep_until(&shared.clock, paced_until), if paced_until.is_some() => Input::Paced,
             () = shared.clock.sleep_until(silent_at), if reads => Input::Silent,
             read = reader.read_buf(buffer), if reads => Input::Read(read),
@@ -140,12 +138,10 @@ impl Session<'_> {
             Some((Packet::Subscribe(subscribe), length)) => {
                 acl::subscribe(self.identity.hub, &subscribe)?;
                 let packet_id = subscribe.packet_id;
-                if self.link.is_some() {
+                if self.mailbox.is_some() {
                     return Err(Refusal::SubscribeTwice);
                 }
-                let link = self.shared.router.subscribe(self.identity.hub).await;
-                self.link = Some(link.map_err(|_| Refusal::RouterLost)?);
-                self.seat.subscribed();
+                self.mailbox = Some(self.seat.subscribed());
                 write(&mut self.writer, &packet::suback(packet_id)).await?;
                 (Heard::Packet, length)
             }
@@ -172,9 +168,9 @@ enum Heard {
     Disconnect,
 }
 
-async fn next_down(link: &mut Option<Link>) -> Result<Bytes, RouterLost> {
-    match link {
-        Some(link) => link.next().await,
+async fn next_down(mailbox: Option<&Mailbox>) -> Bytes {
+    match mailbox {
+        Some(mailbox) => mailbox.next().await,
         None => std::future::pending().await,
     }
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::arithmetic_side_effects)]
 
 pub(crate) mod authority;
+mod router_end;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -74,6 +75,11 @@ struct Rig {
 }
 
 async fn rig() -> Rig {
+    rig_with(false).await
+}
+
+/// With a router that ends before the first message.
+async fn rig_with(broken_router: bool) -> Rig {
     let authority = Authority::new();
     let server = Arc::new(Server::default());
     let metrics = Arc::new(Metrics::new());
@@ -92,7 +98,10 @@ async fn rig() -> Rig {
         metrics: metrics.clone(),
         stop: stop.clone(),
     };
-    let (door, handle) = Door::open(parts).await.unwrap();
+    let (mut door, handle) = Door::open(parts).await.unwrap();
+    if broken_router {
+        door.router.break_thread().await;
+    }
     let mut owner = JoinSet::new();
     owner.spawn(door.run());
     Rig { authority, server, tls, handle, metrics, down, stop, address, owner }
@@ -196,7 +205,7 @@ async fn messages_reach_their_hub_alone() {
         client.write_all(&write_subscribe(3, &[(&topic::down(hub), 1)])).await.unwrap();
         assert_eq!(read(client, 5).await, packet::suback(3));
     }
-    // More than the router's buffer of 200, in strides the log can hold.
+    // More than the router's buffer of 200.
     for number in 0..400_u16 {
         rig.down.send((HUB, number.to_be_bytes().to_vec())).await.unwrap();
         let expected = packet::publish_down(&topic::down(HUB), &number.to_be_bytes()).unwrap();

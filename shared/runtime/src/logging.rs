@@ -4,8 +4,9 @@
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use tracing::Metadata;
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{Targets, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -101,7 +102,7 @@ pub fn init(format: Format, level: Level) {
     };
     // Plain, for files and the journal.
     let layer = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(std::io::stderr);
-    let registry = tracing_subscriber::registry().with(targets(level));
+    let registry = tracing_subscriber::registry().with(targets(level)).with(filter_fn(is_wanted));
     let started = match format {
         Format::Text => registry.with(layer).try_init(),
         Format::Json => registry.with(layer.json().flatten_event(true)).try_init(),
@@ -117,6 +118,12 @@ fn targets(level: Level) -> Targets {
     let level = LevelFilter::from(level);
     let others = level.min(LevelFilter::WARN);
     Targets::new().with_default(others).with_targets(OURS.map(|target| (target, level)))
+}
+
+/// Spans of libraries are not made at all: one of them writes every message into a span, at the level of errors, and it
+/// would be most of what passing a message on costs.
+fn is_wanted(metadata: &Metadata<'_>) -> bool {
+    metadata.is_event() || OURS.iter().any(|ours| metadata.target().starts_with(ours))
 }
 
 #[cfg(test)]

@@ -64,7 +64,10 @@ mod tests {
             samples.push(Duration::from_millis(millis));
         }
         let said = samples.percentiles().unwrap();
-        assert_eq!((said.samples, said.p50_ms, said.p99_ms, said.p999_ms, said.max_ms), (1_000, 500.0, 990.0, 999.0, 1_000.0));
+        assert_eq!(
+            (said.samples, said.p50_ms, said.p99_ms, said.p999_ms, said.max_ms),
+            (1_000, 500.0, 990.0, 999.0, 1_000.0)
+        );
         let mut one = Samples::default();
         one.push(Duration::from_micros(1_500));
         assert_eq!(one.percentiles().unwrap().p50_ms, 1.5);

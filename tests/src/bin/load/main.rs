@@ -82,7 +82,8 @@ async fn load(arguments: &Arguments) -> anyhow::Result<Outcome> {
         feed_clients: usize::try_from(arguments.feed_clients)?,
     };
     eprintln!("loading ...");
-    let outcome = run(plan, &server, &mut fleet).await.with_context(|| format!("the server said:\n{}", tail(&server)))?;
+    let outcome =
+        run(plan, &server, &mut fleet).await.with_context(|| format!("the server said:\n{}", tail(&server)))?;
     fleet.save(&file)?;
     server.stop()?;
     Ok(outcome)
@@ -111,7 +112,10 @@ fn print(outcome: &Outcome) {
     if plan.feed_clients > 0 {
         say("capture to socket", outcome.capture_to_socket);
     }
-    println!("  {} of {} batches receipted, {} observations stored", outcome.receipted, outcome.batches, outcome.stored);
+    println!(
+        "  {} of {} batches receipted, {} observations stored",
+        outcome.receipted, outcome.batches, outcome.stored
+    );
     println!(
         "  server {:.2} cores and {:.0} MiB resident, generator {:.2} cores",
         outcome.server_cores, outcome.server_rss_mib, outcome.generator_cores
