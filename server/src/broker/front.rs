@@ -60,9 +60,12 @@ pub(super) async fn shake_hands(
     let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first).ok_or(Refusal::Certificate)?;
     let identity = identity::read(certificate).map_err(|_| Refusal::Certificate)?;
     let mut buffer = BytesMut::with_capacity(1024);
+    // Spent by the handshake, whatever comes; said when CONNECT has come, because only then can it be.
+    let in_pace = shared.roster.connect(identity.hub, shared.clock.tick());
     let connected = async {
         let keep_alive_s =
             within(CONNECT_MAX, Refusal::ConnectTimeout, read_connect(&mut stream, &mut buffer, &identity)).await?;
+        in_pace?;
         admit(shared, &identity).await?;
         drop(turn);
         let seat = shared.roster.take(identity.hub).await?;

@@ -47,8 +47,17 @@ pub const UNANSWERED_KIB_MAX: usize = 64 * 1024;
 pub const MESSAGES_PER_S_MAX: u64 = 50;
 /// Octets of one hub in a second. When faster, it is read from later.
 pub const BYTES_PER_S_MAX: u64 = 1024 * 1024;
-/// How far ahead of its pace a hub may be.
+/// How far ahead of its pace a hub may be. It is no further ahead for having connected again.
 pub const BURST: Duration = Duration::from_secs(4);
+/// Connects of one hub in a minute, all of them at once or not. A further one is refused: CONNACK 3, and counted. An
+/// agent waits half a second before its second attempt and ever longer after; a hostile hub's handshakes at this rate
+/// take about a hundredth of a core.
+pub const CONNECTS_PER_MIN_MAX: u64 = 600;
+/// Hubs whose pace is kept: all that connected within the last minute, and those that are here. One of a further hub is
+/// refused and counted.
+pub const PACED_HUBS_MAX: usize = 2 * CONNECTIONS_MAX;
+/// How often the paces that are wholly regained are forgotten.
+pub const PACES_SWEPT_EVERY: Duration = Duration::from_secs(10);
 
 /// Messages to hubs that the router has not taken. Whoever brings a further one waits.
 pub const DOWN_MAX: usize = 1_024;

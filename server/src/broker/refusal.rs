@@ -23,6 +23,9 @@ pub enum Refusal {
     /// The certificate does not name one hub.
     #[error("the certificate names no hub")]
     Certificate,
+    /// The hub connects too often.
+    #[error("the hub connects too often; it may again in a moment")]
+    ConnectsTooFast,
     /// The store does not admit the hub or this certificate.
     #[error("the store does not admit this certificate; enrol the hub again if it is ours")]
     NotAdmitted,
@@ -111,6 +114,7 @@ impl Refusal {
             Self::TlsTimeout => "tls_timeout",
             Self::Tls => "tls",
             Self::Certificate => "certificate",
+            Self::ConnectsTooFast => "connects_too_fast",
             Self::NotAdmitted => "not_admitted",
             Self::StoreSilent => "store_silent",
             Self::ConnectTimeout => "connect_timeout",
@@ -146,7 +150,9 @@ impl Refusal {
             Self::ProtocolVersion => Some(ConnectAnswer::Version),
             Self::ForeignClientId => Some(ConnectAnswer::Identifier),
             Self::NotAdmitted => Some(ConnectAnswer::NotAuthorised),
-            Self::StoreSilent | Self::OlderSessionStuck => Some(ConnectAnswer::Unavailable),
+            Self::Full | Self::ConnectsTooFast | Self::StoreSilent | Self::OlderSessionStuck => {
+                Some(ConnectAnswer::Unavailable)
+            }
             _ => None,
         }
     }

@@ -4,14 +4,17 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use shared::id::HubId;
+use shared::time::Tick;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::limits::TAKE_OVER_MAX;
 use super::mailbox::Mailbox;
+use super::pace::{Pace, Paces};
 use super::refusal::Refusal;
 
-/// Who sits at the door. Private to the broker; as many entries as connections.
+/// Who sits at the door, and how fast those come and talk who sat there of late. Private to the broker; as many seats
+/// as connections.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Roster(Arc<Mutex<Seats>>);
 
@@ -19,6 +22,7 @@ pub(crate) struct Roster(Arc<Mutex<Seats>>);
 struct Seats {
     by_hub: HashMap<HubId, Holder>,
     last_number: u64,
+    paces: Paces,
 }
 
 #[derive(Debug)]
@@ -40,12 +44,22 @@ pub(crate) struct Seat {
     number: u64,
     asked_to_leave: CancellationToken,
     why: Arc<Mutex<Refusal>>,
+    // How fast the hub talks, once the older session has gone: the pace goes from seat to seat.
+    pace: Option<Pace>,
     _going: oneshot::Sender<()>,
 }
 
 impl Roster {
     fn seats<R>(&self, look: impl FnOnce(&mut Seats) -> R) -> R {
         look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// A connection proved to be the hub's, which may not come too often.
+    ///
+    /// # Errors
+    /// [`Refusal::ConnectsTooFast`], [`Refusal::Full`]
+    pub(crate) fn connect(&self, hub: HubId, now: Tick) -> Result<(), Refusal> {
+        self.seats(|seats| seats.paces.connect(hub, now))
     }
 
     /// Takes the hub's seat; asks whoever holds it to leave, and waits until they have.
@@ -60,7 +74,7 @@ impl Roster {
             let holder = Holder { number, asked_to_leave, why, gone: Some(gone), mailbox: None };
             (number, seats.by_hub.insert(hub, holder))
         });
-        let seat = Seat { roster: self.clone(), hub, number, asked_to_leave, why, _going: going };
+        let mut seat = Seat { roster: self.clone(), hub, number, asked_to_leave, why, pace: None, _going: going };
         if let Some(mut older) = older {
             older.asked_to_leave.cancel();
             if let Some(gone) = older.gone.take() {
@@ -69,6 +83,7 @@ impl Roster {
                 ended.map_err(|_| Refusal::OlderSessionStuck)?.ok();
             }
         }
+        seat.pace = Some(self.seats(|seats| seats.paces.of(hub)));
         Ok(seat)
     }
 
@@ -99,6 +114,16 @@ impl Roster {
 }
 
 impl Seat {
+    /// A message of the hub came, of so many octets.
+    pub(crate) fn spend(&mut self, bytes: usize, now: Tick) {
+        self.pace.get_or_insert_default().spend(bytes, now);
+    }
+
+    /// When the hub's next message may be read; `None` is now.
+    pub(crate) fn wait_until(&self, now: Tick) -> Option<Tick> {
+        self.pace.and_then(|pace| pace.wait_until(now))
+    }
+
     /// Resolves when the session is asked to leave, with the reason.
     pub(crate) async fn asked_to_leave(&self) -> Refusal {
         self.asked_to_leave.cancelled().await;
@@ -122,6 +147,9 @@ impl Seat {
 impl Drop for Seat {
     fn drop(&mut self) {
         self.roster.seats(|seats| {
+            if let Some(pace) = self.pace {
+                seats.paces.keep(self.hub, pace);
+            }
             if seats.by_hub.get(&self.hub).is_some_and(|holder| holder.number == self.number) {
                 seats.by_hub.remove(&self.hub);
             }
@@ -134,6 +162,7 @@ mod tests {
     use super::*;
     use futures_util::FutureExt;
 
+    const NOW: Tick = Tick::from_millis(1_000_000);
     const HUB: HubId = HubId::from_bytes([1; 16]);
 
     #[tokio::test]
@@ -160,5 +189,27 @@ mod tests {
         drop(third);
         assert_eq!(roster.len(), 0);
         assert!(!roster.ask_to_leave(HUB, Refusal::Revoked));
+    }
+
+    #[tokio::test]
+    async fn the_pace_goes_from_seat_to_seat() {
+        let roster = Roster::default();
+        roster.connect(HUB, NOW).unwrap();
+        let mut first = roster.take(HUB).await.unwrap();
+        while first.wait_until(NOW).is_none() {
+            first.spend(1, NOW);
+        }
+        let mut second = Box::pin(roster.take(HUB));
+        assert!((&mut second).now_or_never().is_none());
+        // It talks on while the newer one waits.
+        first.spend(1, NOW);
+        let owed = first.wait_until(NOW);
+        drop(first);
+        let second = second.await.unwrap();
+        assert_eq!(second.wait_until(NOW), owed);
+        drop(second);
+        assert_eq!(roster.take(HUB).await.unwrap().wait_until(NOW), owed);
+        let other = roster.take(HubId::from_bytes([2; 16])).await.unwrap();
+        assert_eq!(other.wait_until(NOW), None);
     }
 }

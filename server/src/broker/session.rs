@@ -18,7 +18,6 @@ use super::front::{Guest, Shared, write};
 use super::identity::Identity;
 use super::limits::{FAREWELL_MAX, UNANSWERED_MAX, WRITE_MAX};
 use super::mailbox::Mailbox;
-use super::pace::Pace;
 use super::packet::{self, Packet, Publish, UnreadablePacket};
 use super::ports::{Arrival, IntakeRefused};
 use super::refusal::Refusal;
@@ -42,7 +41,6 @@ struct Session<'s> {
     mailbox: Option<Mailbox>,
     // At most UNANSWERED_MAX: with so many, nothing is read.
     answers: FuturesOrdered<BoxFuture<'s, Answer>>,
-    pace: Pace,
     keep_alive: std::time::Duration,
     last_heard: Tick,
 }
@@ -61,7 +59,6 @@ pub(super) async fn run(shared: &Shared, guest: Guest) -> Result<(), Refusal> {
         buffer: guest.buffer,
         mailbox: None,
         answers: FuturesOrdered::new(),
-        pace: Pace::default(),
         keep_alive: guest.keep_alive,
         last_heard: shared.clock.tick(),
     };
@@ -90,7 +87,7 @@ impl Session<'_> {
             while paced_until.is_none() && self.answers.len() < UNANSWERED_MAX {
                 match self.next_packet().await? {
                     Heard::Nothing => break,
-                    Heard::Packet => paced_until = self.pace.wait_until(self.shared.clock.tick()),
+                    Heard::Packet => paced_until = self.seat.wait_until(self.shared.clock.tick()),
                     Heard::Disconnect => return Ok(()),
                 }
             }
@@ -152,7 +149,7 @@ impl Session<'_> {
                 (Heard::Packet, length)
             }
         };
-        self.pace.spend(length, now);
+        self.seat.spend(length, now);
         self.last_heard = now;
         self.buffer.advance(length);
         if self.buffer.is_empty() && self.buffer.capacity() > IDLE_BUFFER_BYTES {

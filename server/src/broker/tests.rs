@@ -2,6 +2,7 @@
 #![allow(clippy::arithmetic_side_effects)]
 
 pub(crate) mod authority;
+mod pacing;
 mod router_end;
 
 use std::collections::HashMap;
