@@ -12,6 +12,7 @@ mod door;
 mod door_access;
 mod full_disk;
 mod home;
+mod hostile_network;
 mod planted;
 mod planted_live;
 mod restoring;
