@@ -164,7 +164,7 @@ impl LoadHub {
             let tick = self.tick(due.checked_sub(before).unwrap_or(due));
             let wall = self.wall.after(Duration::from_millis(tick.as_millis()));
             let swing = i64::try_from(tick.as_millis() / 500 % 5).unwrap_or(0);
-            let reading = if back % 2 == 0 {
+            let reading = if back.is_multiple_of(2) {
                 Reading::value(Metric::SpO2, Decimal::from(94 + swing), Unit::Percent, Quality::GOOD)
             } else {
                 Reading::value(Metric::PulseRate, Decimal::from(66 + swing), Unit::PerMinute, Quality::GOOD)

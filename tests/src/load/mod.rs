@@ -11,6 +11,7 @@
 pub mod figures;
 pub mod fleet;
 mod hub;
+pub mod plain;
 pub mod run;
 mod screens;
 pub mod usage;
