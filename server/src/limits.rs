@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 /// Items waiting for the store's owner. When full, whoever sends waits.
-pub const STORE_ITEMS_MAX: usize = 1024;
+pub const STORE_ITEMS_MAX: usize = 4_096;
 /// Commit reports waiting for the router. When full, the store's owner waits.
 pub const COMMIT_REPORTS_MAX: usize = 256;
 /// Observations in one transaction; the rest goes into the next.
 pub const OBSERVATIONS_PER_COMMIT_MAX: usize = 5_000;
 /// Batches in one transaction; the rest goes into the next.
-pub const BATCHES_PER_COMMIT_MAX: usize = 512;
+pub const BATCHES_PER_COMMIT_MAX: usize = 2_048;
 /// How long a transaction is held open for further batches, once one waits.
 pub const GATHER_MAX: Duration = Duration::from_millis(20);
 /// How long nothing must come before the store's owner uses the moment for a checkpoint.

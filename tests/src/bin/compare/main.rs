@@ -10,9 +10,9 @@ mod stack;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use clap::Parser;
 use serde::Serialize;
 use serde_json::json;
@@ -113,8 +113,8 @@ async fn compare(arguments: &Arguments) -> anyhow::Result<Outcome> {
     let mosquitto = Mosquitto::start(scratch.path())?;
     let broker_alone = broker_alone(arguments, &mosquitto).await?;
     drop(mosquitto);
-    let by_hand_each = by_hand(arguments, scratch.path(), "each", &[250.0, 500.0, 1_000.0, 2_000.0]).await?;
-    let rates = [1_000.0, 2_000.0, 3_000.0, 4_000.0, 6_000.0];
+    let by_hand_each = by_hand(arguments, scratch.path(), "each", &[1_000.0, 2_000.0, 3_000.0, 4_000.0]).await?;
+    let rates = [2_000.0, 4_000.0, 6_000.0, 8_000.0, 10_000.0];
     let by_hand_together = by_hand(arguments, scratch.path(), "together", &rates).await?;
     let Arguments { hubs, seconds, .. } = *arguments;
     let load_average = (before, load_average());
@@ -171,22 +171,30 @@ async fn by_hand(arguments: &Arguments, folder: &Path, mode: &str, rates: &[f64]
         let consumer = Consumer::start(mode, &mosquitto, &postgres)?;
         let clear: Arc<Content> = Arc::new(in_the_clear);
         let sending = plain::run(plan(arguments, rate), &mosquitto.broker, &clear);
-        let counting = async {
-            tokio::time::sleep(Duration::from_secs(arguments.seconds)).await;
-            consumer.stored()
-        };
-        let (sent, stored) = tokio::join!(sending, counting);
+        let (sent, counted) = tokio::join!(sending, count(&consumer, arguments.seconds));
         sent?;
+        let (stored, rows_per_s) = counted?;
         let rows = postgres.rows()?;
-        anyhow::ensure!(rows >= stored, "the consumer claims {stored} rows, PostgreSQL has {rows}");
+        ensure!(rows >= stored, "the consumer claims {stored} rows, PostgreSQL has {rows}");
         consumer.end()?;
-        let messages_per_s = f64::from(u32::try_from(stored)?)
-            / f64::from(READINGS)
-            / Duration::from_secs(arguments.seconds).as_secs_f64();
+        let messages_per_s = rows_per_s / f64::from(READINGS);
         eprintln!("by hand ({mode}), {rate:.0} offered: {messages_per_s:.0} messages/s");
         best.of(Best { offered_per_s: rate, messages_per_s, answer_p99_ms: None });
     }
     Ok(best)
+}
+
+/// Rows in the end, and rows in a second, from the first that was stored until shortly before the last is sent.
+async fn count(consumer: &Consumer, seconds: u64) -> anyhow::Result<(u64, f64)> {
+    let patience = Instant::now() + Duration::from_secs(20);
+    while consumer.stored() == 0 {
+        ensure!(Instant::now() < patience, "the consumer stores nothing");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let (begin, first) = (Instant::now(), consumer.stored());
+    tokio::time::sleep(Duration::from_secs(seconds).saturating_sub(Duration::from_millis(500))).await;
+    let (stored, passed) = (consumer.stored(), begin.elapsed());
+    Ok((stored, f64::from(u32::try_from(stored - first)?) / passed.as_secs_f64()))
 }
 
 /// A message as people write it: JSON, in the clear.

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tests::binaries::repository;
@@ -33,12 +33,15 @@ fn certificates(folder: &Path) -> anyhow::Result<()> {
     let authority_key = KeyPair::generate()?;
     let mut params = CertificateParams::new(Vec::new())?;
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.distinguished_name.push(DnType::CommonName, "comparison authority");
     let authority = params.self_signed(&authority_key)?;
     let issuer = Issuer::new(params, authority_key);
     std::fs::write(folder.join("ca.pem"), authority.pem())?;
     for name in ["localhost", "client"] {
         let key = KeyPair::generate()?;
-        let certificate = CertificateParams::new(vec![name.to_owned()])?.signed_by(&key, &issuer)?;
+        let mut params = CertificateParams::new(vec![name.to_owned()])?;
+        params.distinguished_name.push(DnType::CommonName, name);
+        let certificate = params.signed_by(&key, &issuer)?;
         std::fs::write(folder.join(format!("{name}.pem")), certificate.pem())?;
         std::fs::write(folder.join(format!("{name}.key")), key.serialize_pem())?;
     }
