@@ -17,6 +17,8 @@ use crate::wait;
 pub const SERVER_NAME: &str = "localhost";
 /// How long it may take to listen.
 const READY_WITHIN: Duration = Duration::from_secs(20);
+/// Lines that are enough to see why it ended.
+const LAST_WORDS: usize = 40;
 /// How long it may take to stop.
 const STOP_WITHIN: Duration = Duration::from_secs(20);
 
@@ -96,6 +98,14 @@ impl Server {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
+    /// The last lines of what it said.
+    #[must_use]
+    pub fn last_words(&self) -> String {
+        let said = self.said();
+        let newest: Vec<&str> = said.lines().rev().take(LAST_WORDS).collect();
+        newest.into_iter().rev().collect::<Vec<_>>().join("\n")
+    }
+
     /// Runs a command of its command line; the answer is JSON.
     ///
     /// # Errors
@@ -129,7 +139,7 @@ impl Server {
             }
             addresses(&file).ok().map(Ok)
         })?;
-        found.map_err(|code| anyhow::anyhow!("the server ended with {code}; it said:\n{}", self.said()))
+        found.map_err(|code| anyhow::anyhow!("the server ended with {code}; it said:\n{}", self.last_words()))
     }
 
     fn addresses_file(&self) -> PathBuf {
@@ -165,7 +175,7 @@ impl Server {
     pub fn stop(&mut self) -> anyhow::Result<()> {
         match self.process.take().map(|process| process.stop(STOP_WITHIN)).transpose()? {
             None | Some(0) => Ok(()),
-            Some(code) => bail!("the server stopped with {code}; it said:\n{}", self.said()),
+            Some(code) => bail!("the server stopped with {code}; it said:\n{}", self.last_words()),
         }
     }
 

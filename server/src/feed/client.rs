@@ -141,7 +141,7 @@ impl Client {
             Some(Ok(after)) => {
                 self.watermark = after;
                 self.send(&messages::resumed(&self.cursor(), &snapshot.patients)).await?;
-                let values: Vec<_> = snapshot.live.iter().map(|live| messages::live_value(live).to_string()).collect();
+                let values: Vec<_> = snapshot.live.iter().map(messages::live_value).collect();
                 self.send_live(&values).await?;
             }
         }

@@ -5,8 +5,10 @@
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 use shared::id::PatientId;
+use shared::metric::Metric;
 use shared::reading::{Outcome, Quality};
 use shared::time::Timestamp;
+use shared::units::Decimal;
 
 use crate::access::Ward;
 use crate::alerts::{AlertEvent, Evidence};
@@ -70,26 +72,47 @@ fn alert(number: EventNumber, event: &AlertEvent) -> Json {
     })
 }
 
+/// A live value, by the names that clients read. Written for every newest value, so without a tree in between.
+#[derive(Serialize)]
+struct LiveFields<'a> {
+    age_ms: u64,
+    captured_wall: Timestamp,
+    fresh_for_ms: u64,
+    metric: Metric,
+    none: Option<&'static str>,
+    patient: PatientId,
+    quality: Vec<&'static str>,
+    taken: Timestamp,
+    unit: Option<&'static str>,
+    usability: &'a str,
+    value: Option<Decimal>,
+}
+
 /// A live value as JSON.
 #[must_use]
-pub fn live_value(live: &LiveValue) -> Json {
+pub fn live_value(live: &LiveValue) -> String {
+    // No key is anything but text, so it can always be written.
+    serde_json::to_string(&live_fields(live)).unwrap_or_default()
+}
+
+fn live_fields(live: &LiveValue) -> LiveFields<'_> {
     let (value, none) = match live.outcome {
         Outcome::Value(value) => (Some(value), None),
         Outcome::None(why) => (None, Some(why.name())),
     };
-    json!({
-        "patient": live.patient,
-        "metric": live.metric,
-        "value": value.map(|value| value.decimal),
-        "unit": value.map(|value| value.unit.ucum()),
-        "none": none,
-        "usability": live.usability,
-        "quality": quality(live.quality),
-        "taken": live.taken,
-        "age_ms": live.age_ms,
-        "fresh_for_ms": live.fresh_for_ms,
-        "captured_wall": live.captured_wall,
-    })
+    LiveFields {
+        age_ms: live.age_ms,
+        captured_wall: live.captured_wall,
+        fresh_for_ms: live.fresh_for_ms,
+        metric: live.metric,
+        none,
+        patient: live.patient,
+        quality: quality(live.quality),
+        taken: live.taken,
+        unit: value.map(|value| value.unit.ucum()),
+        usability: &live.usability,
+        value: value.map(|value| value.decimal),
+    }
 }
 
 /// Where a connection starts: everything in scope.
@@ -102,7 +125,7 @@ pub fn snapshot(cursor: &str, snapshot: &Snapshot) -> Message {
         "cursor": cursor,
         "patients": patients.collect::<Vec<_>>(),
         "alerts": alerts.collect::<Vec<_>>(),
-        "live": snapshot.live.iter().map(live_value).collect::<Vec<_>>(),
+        "live": snapshot.live.iter().map(live_fields).collect::<Vec<_>>(),
     }))
 }
 
@@ -111,7 +134,7 @@ pub fn snapshot(cursor: &str, snapshot: &Snapshot) -> Message {
 pub fn snapshot_of(cursor: &str, patient: PatientId, ward: &Ward, snapshot: &Snapshot) -> Message {
     let subject = crate::alerts::Subject::Patient(patient);
     let alerts = snapshot.alerts.iter().filter(|alert| alert.event.subject == subject).map(standing);
-    let live = snapshot.live.iter().filter(|live| live.patient == patient).map(live_value);
+    let live = snapshot.live.iter().filter(|live| live.patient == patient).map(live_fields);
     Message::new(&json!({
         "type": "snapshot",
         "cursor": cursor,
@@ -203,7 +226,7 @@ mod tests {
     #[test]
     fn a_value_keeps_its_digits() {
         let live = crate::feed::samples::live_value(1, "North", 60);
-        let json = live_value(&live);
+        let json: Json = serde_json::from_str(&live_value(&live)).unwrap();
         assert_eq!(json["value"], "60");
         assert_eq!(json["unit"], "/min");
         assert_eq!(json["none"], Json::Null);

@@ -199,6 +199,10 @@ impl Feed {
     }
 
     fn pass_on(&self, commit: FeedCommit) {
+        if self.outboxes.is_empty() {
+            // Whoever comes next begins with what is stored.
+            return;
+        }
         let events: Vec<_> = commit.events.into_iter().map(|event| self.write_event(event)).collect();
         let live: Vec<_> = commit.live.into_iter().map(write_live).collect();
         for outbox in self.outboxes.values() {
@@ -214,7 +218,7 @@ impl Feed {
 }
 
 fn write_live(value: LiveValue) -> Arc<Live> {
-    let json = messages::live_value(&value).to_string();
+    let json = messages::live_value(&value);
     let LiveValue { patient, metric, ward, taken, .. } = value;
     Arc::new(Live { patient, metric, ward, taken, json })
 }

@@ -66,7 +66,7 @@ pub(super) fn event(number: i64, ward_name: &str) -> Arc<Event> {
 
 pub(super) fn live(patient_number: u8, ward_name: &str, pulse: i64) -> Arc<Live> {
     let value = live_value(patient_number, ward_name, pulse);
-    let json = messages::live_value(&value).to_string();
+    let json = messages::live_value(&value);
     let LiveValue { patient, metric, ward, taken, .. } = value;
     Arc::new(Live { patient, metric, ward, taken, json })
 }

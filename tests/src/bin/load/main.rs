@@ -83,7 +83,7 @@ async fn load(arguments: &Arguments) -> anyhow::Result<Outcome> {
     };
     eprintln!("loading ...");
     let outcome =
-        run(plan, &server, &mut fleet).await.with_context(|| format!("the server said:\n{}", tail(&server)))?;
+        run(plan, &server, &mut fleet).await.with_context(|| format!("the server said:\n{}", server.last_words()))?;
     fleet.save(&file)?;
     server.stop()?;
     Ok(outcome)
@@ -92,13 +92,6 @@ async fn load(arguments: &Arguments) -> anyhow::Result<Outcome> {
 fn open(folder: &Path, binaries: &Binaries) -> anyhow::Result<Server> {
     std::fs::create_dir_all(folder)?;
     if folder.join("server").exists() { Ok(Server::of(folder, binaries)) } else { Server::create(folder, binaries, 1) }
-}
-
-/// The last lines of what the server said.
-fn tail(server: &Server) -> String {
-    let said = server.said();
-    let lines: Vec<&str> = said.lines().rev().take(10).collect();
-    lines.into_iter().rev().collect::<Vec<_>>().join("\n")
 }
 
 fn print(outcome: &Outcome) {
