@@ -73,6 +73,8 @@ pub enum Command {
     Audit(Audit),
     /// Counts that identify nobody.
     Counts(At),
+    /// Has the running server read certificates, keys and roots again; sessions stay. SIGHUP does the same.
+    Reload(At),
     /// Makes a key pair for backups.
     BackupKey {
         /// Where the private half goes (0600). Keep it away from the server.

@@ -117,7 +117,7 @@ fn wants_json(command: &Command) -> bool {
     match command {
         Command::Init(init) => init.at.json,
         Command::Run { .. } | Command::BackupKey { .. } => false,
-        Command::Check(at) | Command::Counts(at) => at.json,
+        Command::Check(at) | Command::Counts(at) | Command::Reload(at) => at.json,
         Command::Bind { at, .. } | Command::Backup { at, .. } | Command::Restore { at, .. } => at.json,
         Command::Hub(Hub::Enrol { at, .. } | Hub::List(at) | Hub::Revoke { at, .. }) => at.json,
         Command::Patient(Patient::Add { at, .. } | Patient::List(at)) => at.json,
@@ -168,6 +168,7 @@ fn answer(command: Command) -> Result<Value, Failure> {
 fn request(command: Command) -> Result<(At, Request), Failure> {
     Ok(match command {
         Command::Counts(at) => (at, Request::Counts),
+        Command::Reload(at) => (at, Request::Reload),
         Command::Bind { at, hub, device, slot, patient } => (at, Request::Bind { hub, device, slot, patient }),
         Command::Backup { at, to, recipient } => {
             let to =
@@ -233,6 +234,9 @@ fn ask(at: &At, request: Request) -> Result<Value, Failure> {
     let what = request.name();
     if let Some(answer) = socket::ask(&at.data.join("run"), &request)? {
         return Ok(answer);
+    }
+    if matches!(request, Request::Reload) {
+        return Err(Failure::new(what, "the server does not run", "Start it: it reads everything when it starts"));
     }
     let now = Clock::system().wall();
     let mut system = setup::open(&at.data, now)

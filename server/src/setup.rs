@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 use crate::access::{Actor, Role, Scope};
 use crate::admin::answer::Failure;
 use crate::admin::office::Desk;
+use crate::admin::reload::CurrentAuthority;
 use crate::admin::{Office, Request};
 use crate::alerts::{Alerts, Pack};
 use crate::cli::Init;
@@ -146,7 +147,7 @@ pub fn open(data: &Path, now: Timestamp) -> Result<System, CannotOpen> {
     let authority = Authority::load(&vault, &config.keys_folder())?;
     authority.ensure_server(&vault, &config.certificate_names(), now)?;
     let office = Office {
-        authority,
+        authority: CurrentAuthority::new(authority),
         control: ControlKey::load(&vault)?,
         sealing: secrets::sealing_public(&vault)?,
         whereabouts: Whereabouts {
@@ -157,6 +158,7 @@ pub fn open(data: &Path, now: Timestamp) -> Result<System, CannotOpen> {
         population: config.population,
         certificate_names: config.certificate_names(),
         vault,
+        keys_folder: config.keys_folder(),
     };
     let store = SqliteStore::open(&config.store_file(), patients, now)?;
     Ok(System { alerts: Alerts::new(pack), config, office, store, lock })

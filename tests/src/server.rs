@@ -168,6 +168,14 @@ impl Server {
         self.process.take().map_or(Ok(()), Process::kill)
     }
 
+    /// Sends it a signal.
+    ///
+    /// # Errors
+    /// If it does not run.
+    pub fn signal(&self, signal: nix::sys::signal::Signal) -> anyhow::Result<()> {
+        self.process.as_ref().context("the server does not run")?.signal(signal)
+    }
+
     /// Stops it in order.
     ///
     /// # Errors

@@ -15,6 +15,7 @@ mod home;
 mod hostile_network;
 mod planted;
 mod planted_live;
+mod reload;
 mod restoring;
 mod stolen_disk;
 mod sync_order;

@@ -138,4 +138,6 @@ pub enum Action {
     AuditVerify,
     /// Write a backup.
     Backup,
+    /// Have certificates, keys and roots read again.
+    Reload,
 }

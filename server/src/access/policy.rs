@@ -42,7 +42,7 @@ pub struct Refused {
 
 impl Action {
     /// Every action, in the table's order.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::PatientAdd,
         Self::PatientList,
         Self::HubEnrol,
@@ -55,6 +55,7 @@ impl Action {
         Self::StoreCount,
         Self::AuditVerify,
         Self::Backup,
+        Self::Reload,
     ];
 
     /// The roles that may. The local operator may do what an administrator may: they hold the machine.
@@ -64,7 +65,7 @@ impl Action {
             Self::PatientAdd | Self::PatientList => &[Clinician, Administrator],
             Self::HubEnrol | Self::Bind => &[Installer, Administrator],
             Self::HubList => &[Installer, Administrator, Clinician],
-            Self::HubRevoke | Self::TokenCreate | Self::TokenRevoke | Self::Backup => &[Administrator],
+            Self::HubRevoke | Self::TokenCreate | Self::TokenRevoke | Self::Backup | Self::Reload => &[Administrator],
             Self::FeedWatch => &[Clinician],
             Self::StoreCount => &[Administrator, Auditor],
             Self::AuditVerify => &[Auditor, Administrator],

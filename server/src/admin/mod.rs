@@ -3,6 +3,7 @@
 
 pub mod answer;
 pub mod office;
+pub mod reload;
 pub mod socket;
 
 use std::path::PathBuf;
@@ -77,6 +78,8 @@ pub enum Request {
         /// Who may read it: a public key of `monitor-server backup-key`.
         recipient: String,
     },
+    /// Reads certificates, keys and roots again and puts them in force.
+    Reload,
 }
 
 /// A patient's identity as typed.
@@ -115,6 +118,7 @@ impl Request {
             Self::AuditVerify => "audit verify",
             Self::Counts => "counts",
             Self::Backup { .. } => "backup",
+            Self::Reload => "reload",
         }
     }
 }

@@ -12,13 +12,11 @@ use shared::time::Timestamp;
 use shared::wire::{Settings, SignedSettings};
 
 use super::answer::Failure;
+use super::reload::{CurrentAuthority, Fresh};
 use super::{PatientDetails, Request};
 use crate::access::{Action, Actor, Permit, permit};
-use crate::broker::TlsMaterial;
 use crate::config::Population;
 use crate::keys::SealedFolder;
-use crate::provisioning::ProvisioningError;
-use crate::provisioning::authority::{Authority, Revoked};
 use crate::provisioning::enrolment::{Whereabouts, enrolment};
 use crate::provisioning::request::HubRequest;
 use crate::provisioning::secrets::ControlKey;
@@ -34,7 +32,7 @@ const TOKEN_DAYS_MAX: u32 = 366;
 /// Signs and decides. One for each process.
 pub struct Office {
     /// Signs certificates.
-    pub authority: Authority,
+    pub authority: CurrentAuthority,
     /// Signs settings.
     pub control: ControlKey,
     /// What new streams are sealed to.
@@ -47,6 +45,8 @@ pub struct Office {
     pub certificate_names: Vec<String>,
     /// The private keys.
     pub vault: SealedFolder,
+    /// Where certificates and sealed keys lie.
+    pub keys_folder: PathBuf,
 }
 
 /// What a request became.
@@ -67,6 +67,8 @@ pub enum After {
     SettingsWaiting(HubId, u64),
     /// The hub's certificates were taken back: cut its session, make the list anew.
     Revoked(HubId),
+    /// Certificates and roots were read and tried: put them in force.
+    Reloaded(Box<Fresh>),
     /// The backup is noted and allowed, not made: [`Backup::make`], away from the store's thread.
     Backup(Backup),
 }
@@ -108,7 +110,7 @@ pub struct Desk<'a> {
 }
 
 impl Desk<'_> {
-    fn permit(&mut self, action: Action, what: &str) -> Result<Permit, Failure> {
+    pub(super) fn permit(&mut self, action: Action, what: &str) -> Result<Permit, Failure> {
         match permit(self.actor, action) {
             Ok(permit) => Ok(permit),
             Err(refused) => {
@@ -178,16 +180,8 @@ impl Office {
                 let permit = desk.permit(Action::Backup, what)?;
                 back_up(desk, &permit, to, &recipient)
             }
+            Request::Reload => self.reload(desk),
         }
-    }
-
-    /// What the doors show and believe now; the server's certificate is made anew where it ends soon.
-    ///
-    /// # Errors
-    /// [`ProvisioningError`].
-    pub fn tls(&self, revoked: &[Revoked], now: Timestamp) -> Result<TlsMaterial, ProvisioningError> {
-        self.authority.ensure_server(&self.vault, &self.certificate_names, now)?;
-        self.authority.tls(&self.vault, revoked, now)
     }
 
     /// A hub's settings, signed.
@@ -231,7 +225,8 @@ impl Office {
         }
         let refused = |error| Failure::of_provisioning(what, &error);
         let request = HubRequest::from_pem(csr_pem).map_err(|error| refused(error.into()))?;
-        let issued = self.authority.issue_hub(request, desk.now).map_err(refused)?;
+        let authority = self.authority.get();
+        let issued = authority.issue_hub(request, desk.now).map_err(refused)?;
         let new = NewHub {
             hub: issued.hub,
             identity: issued.identity.clone(),
@@ -244,7 +239,7 @@ impl Office {
         let store_says = |error: StoreError| Failure::of_store(what, &error);
         desk.store.hub_enrol(&permit, &new, desk.now).map_err(store_says)?;
         let settings = self.signed_settings(desk.store, issued.hub, desk.now).map_err(store_says)?;
-        let enrolment = enrolment(&self.authority, &self.control, &self.whereabouts, &issued, &settings)
+        let enrolment = enrolment(&authority, &self.control, &self.whereabouts, &issued, &settings)
             .map_err(|error| Failure::new(what, error, "Report this; the hub is enrolled but has no file"))?;
         Ok(json!({ "hub": issued.hub, "enrolment": enrolment }).into())
     }

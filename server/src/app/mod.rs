@@ -10,6 +10,7 @@
 //! When it stops: door, listeners and socket take no more; whoever waits for a commit is answered; the store's owner
 //! ends when nobody can ask it any more, and the reporter, receipts and feed after it.
 
+mod hangup;
 mod ports;
 mod renewal;
 
@@ -24,10 +25,12 @@ use runtime::supervisor::Supervisor;
 use serde::Serialize;
 use shared::id::HubId;
 use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
+use crate::admin::reload::NotTaken;
 use crate::admin::socket;
-use crate::broker::{Door, DoorParts, RouterLost, Tls, TlsMisuse, limits::DOWN_MAX};
+use crate::broker::{Door, DoorParts, RouterLost, Tls, limits::DOWN_MAX};
 use crate::feed::{Feed, FeedCommit, FeedParts, WatchedStore};
 use crate::ingest::counters::Counters;
 use crate::ingest::receipts::Receipts;
@@ -42,7 +45,7 @@ use crate::web::metrics::Metrics;
 use crate::web::serve::{Listener, open_site};
 use crate::web::{hub_https, people, prometheus};
 use ports::{Counter, SettingsDesk};
-use renewal::Renewal;
+use renewal::{Renewal, Shown};
 
 /// Why the server cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -69,7 +72,10 @@ pub enum CannotStart {
     Provisioning(#[from] ProvisioningError),
     /// TLS.
     #[error(transparent)]
-    Tls(#[from] TlsMisuse),
+    Tls(#[from] NotTaken),
+    /// SIGHUP cannot be listened for.
+    #[error("SIGHUP cannot be listened for: {0}; start the server again")]
+    Signals(#[source] std::io::Error),
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -153,14 +159,14 @@ async fn start(
     admin: tokio::net::UnixListener,
     clock: &Clock,
 ) -> Result<Started, CannotStart> {
+    let hangups = signal(SignalKind::hangup()).map_err(CannotStart::Signals)?;
     let mut supervisor = Supervisor::new();
     let stop = supervisor.stop();
     let (metrics, counters) = (Arc::new(Metrics::new()), Arc::new(Counters::default()));
     let cursor_key = system.cursor_key()?;
     let sealing_keys = SealingKeys::load(&system.office.vault)?;
-    let material = system.office.tls(&system.store.revoked()?, clock.wall())?;
-    let tls = Tls::for_hubs(&material)?;
-    let feed_tls = Tls::for_people(material.certificate_chain, material.key)?;
+    let fresh = system.office.prepare(system.office.authority.get(), &system.store.revoked()?, clock.wall())?;
+    let (tls, feed_tls) = (Tls::new(fresh.hubs), Tls::new(fresh.people));
     let System { office, store, alerts, lock, .. } = system;
     let (office, store_id) = (Arc::new(office), store.store_id());
 
@@ -217,12 +223,13 @@ async fn start(
     let measured = open_site(prometheus(metrics));
     own(&mut supervisor, "metrics", site("metrics", listeners.metrics, None, measured, short).run());
 
-    let renewal = Renewal { store: handle.clone(), office: Arc::clone(&office), tls, feed_tls, stop: stop.clone() };
-    let renewal = Arc::new(renewal);
+    let shown = Shown { tls, feed_tls, door: door_handle.clone() };
+    let renewal = Arc::new(Renewal::new(handle.clone(), Arc::clone(&office), shown, stop.clone()));
     own(&mut supervisor, "renewal", Arc::clone(&renewal).run());
     let backups = tokio::sync::Mutex::new(());
-    let counter = Counter { store: handle, office, door: door_handle, down, renewal, backups };
-    supervisor.own("command_line", socket::serve(admin, Arc::new(counter), stop));
+    let counter = Arc::new(Counter { store: handle, office, door: door_handle, down, renewal, backups });
+    own(&mut supervisor, "hangup", hangup::run(hangups, Arc::clone(&counter), stop.clone()));
+    supervisor.own("command_line", socket::serve(admin, counter, stop));
     Ok(Started { supervisor, lock })
 }
 

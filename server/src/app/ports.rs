@@ -58,6 +58,10 @@ impl Carry for Counter {
     fn carry(&self, actor: Actor, request: Request) -> BoxFuture<'_, Result<Value, Failure>> {
         Box::pin(async move {
             let (office, what) = (Arc::clone(&self.office), request.name());
+            let _turn = match &request {
+                Request::Reload => Some(self.renewal.turn().await),
+                _ => None,
+            };
             let done = self.store.ask_committing(move |store, alerts, now| {
                 let mut desk = Desk { store, alerts, actor: &actor, now };
                 match office.carry_out(&mut desk, request) {
@@ -68,9 +72,16 @@ impl Carry for Counter {
                     Err(failure) => (Err(failure), Committed::default()),
                 }
             });
-            let done = done.await.map_err(|_| Failure::of_store(what, &store_gone()))??;
-            if let Some(after) = done.after {
-                self.follow_up(after).await?;
+            let mut done = done.await.map_err(|_| Failure::of_store(what, &store_gone()))??;
+            match done.after.take() {
+                Some(After::Reloaded(fresh)) => {
+                    let ended = self.renewal.reloaded(*fresh).await;
+                    if let Some(answer) = done.answer.as_object_mut() {
+                        answer.insert("sessions_ended".to_owned(), ended.into());
+                    }
+                }
+                Some(after) => self.follow_up(after).await?,
+                None => {}
             }
             Ok(done.answer)
         })
@@ -90,6 +101,8 @@ impl Counter {
                 self.door.disconnect(hub);
                 self.renewal.renew().await;
             }
+            // Answered with what it ended, see `carry`.
+            After::Reloaded(_) => {}
             After::Backup(backup) => {
                 let _turn = self.backups.lock().await;
                 let made = tokio::task::spawn_blocking(move || backup.make()).await;

@@ -20,7 +20,7 @@ use super::packet::{self, ConnectAnswer, Packet};
 use super::ports::{Admission, Intake};
 use super::refusal::Refusal;
 use super::roster::{Roster, Seat};
-use super::tls::Tls;
+use super::tls::{Shown, Tls};
 use crate::web::metrics::Metrics;
 
 /// What every connection of the door shares.
@@ -55,9 +55,12 @@ pub(super) async fn shake_hands(
     let turn = within(HANDSHAKE_WAIT_MAX, Refusal::HandshakesFull, turn(shared, of_address)).await?;
     // Small packets both ways; waiting to fill segments would only delay them. A socket that refuses is about to fail.
     let _ = socket.set_nodelay(true);
-    let accepting = TlsAcceptor::from(shared.tls.current()).accept(socket);
+    let tls = shared.tls.current();
+    let accepting = TlsAcceptor::from(Arc::clone(&tls)).accept(socket);
     let mut stream = within(TLS_MAX, Refusal::TlsTimeout, async { accepting.await.map_err(|_| Refusal::Tls) }).await?;
-    let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first).ok_or(Refusal::Certificate)?;
+    let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
+    let certificate = chain.first().ok_or(Refusal::Certificate)?;
+    let shown = Shown::new(chain).ok_or(Refusal::Certificate)?;
     let identity = identity::read(certificate).map_err(|_| Refusal::Certificate)?;
     let mut buffer = BytesMut::with_capacity(1024);
     // Spent by the handshake, whatever comes; said when CONNECT has come, because only then can it be.
@@ -69,6 +72,11 @@ pub(super) async fn shake_hands(
         admit(shared, &identity).await?;
         drop(turn);
         let seat = shared.roster.take(identity.hub).await?;
+        seat.showed(shown.clone());
+        // Replaced since TLS looked, and perhaps since those who sit were looked at.
+        if !Arc::ptr_eq(&tls, &shared.tls.current()) && !shared.tls.still_believes(&shown, shared.clock.wall()) {
+            return Err(Refusal::Revoked);
+        }
         // Revoked while it waited for its seat: the answer may be older than the revocation.
         admit(shared, &identity).await?;
         Ok((keep_alive_s, seat))

@@ -94,12 +94,31 @@ struct Strangers {
 #[derive(Debug, Clone)]
 pub struct DoorHandle {
     roster: Roster,
+    tls: Tls,
+    clock: Clock,
 }
 
 impl DoorHandle {
     /// Ends the hub's session now, as revoked. Whether there was one.
     pub fn disconnect(&self, hub: HubId) -> bool {
         self.roster.ask_to_leave(hub, Refusal::Revoked)
+    }
+
+    /// Ends the sessions whose certificates the door does not believe any more, as revoked: how many. Connections that
+    /// are shaking hands meanwhile look again before they are let in.
+    pub async fn expel_disbelieved(&self) -> usize {
+        let (roster, tls, now) = (self.roster.clone(), self.tls.clone(), self.clock.wall());
+        // Two signatures are checked for each hub: some seconds for very many, none of them the runtime's.
+        let looking = tokio::task::spawn_blocking(move || {
+            let mut expelled = 0_usize;
+            for (hub, number, shown) in roster.shown() {
+                if !tls.still_believes(&shown, now) && roster.ask_session_to_leave(hub, number, Refusal::Revoked) {
+                    expelled = expelled.saturating_add(1);
+                }
+            }
+            expelled
+        });
+        looking.await.unwrap_or_default()
     }
 
     /// How many hubs are here.
@@ -123,11 +142,12 @@ impl Door {
     pub async fn open(parts: DoorParts) -> Result<(Self, DoorHandle), RouterLost> {
         let router = Router::start().await?;
         let roster = Roster::default();
+        let handle = DoorHandle { roster: roster.clone(), tls: parts.tls.clone(), clock: parts.clock.clone() };
         let shared = Arc::new(Shared {
             tls: parts.tls,
             admission: parts.admission,
             intake: parts.intake,
-            roster: roster.clone(),
+            roster,
             clock: parts.clock,
             metrics: parts.metrics,
             handshakes: Arc::new(Semaphore::new(HANDSHAKES_MAX)),
@@ -140,7 +160,7 @@ impl Door {
         let strangers = HashMap::new();
         let (listener, down) = (Some(parts.listener), parts.down);
         let door = Self { listener, shared, down, router, guests, strangers, proved, proving };
-        Ok((door, DoorHandle { roster }))
+        Ok((door, handle))
     }
 
     /// Runs until stopped. A router that ends is started again; what was on its way through it is not lost.

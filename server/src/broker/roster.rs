@@ -12,6 +12,7 @@ use super::limits::TAKE_OVER_MAX;
 use super::mailbox::Mailbox;
 use super::pace::{Pace, Paces};
 use super::refusal::Refusal;
+use super::tls::Shown;
 
 /// Who sits at the door, and how fast those come and talk who sat there of late. Private to the broker; as many seats
 /// as connections.
@@ -23,6 +24,8 @@ struct Seats {
     by_hub: HashMap<HubId, Holder>,
     last_number: u64,
     paces: Paces,
+    // The last that was shown: most hubs' certificates have the same ones above them.
+    last_shown: Option<Shown>,
 }
 
 #[derive(Debug)]
@@ -34,6 +37,8 @@ struct Holder {
     gone: Option<oneshot::Receiver<()>>,
     // Where its messages go, once it listens.
     mailbox: Option<Mailbox>,
+    // What it showed, once it sits.
+    shown: Option<Shown>,
 }
 
 /// A hub's seat. Dropped, it is free.
@@ -47,6 +52,13 @@ pub(crate) struct Seat {
     // How fast the hub talks, once the older session has gone: the pace goes from seat to seat.
     pace: Option<Pace>,
     _going: oneshot::Sender<()>,
+}
+
+impl Holder {
+    fn ask_to_leave(&self, reason: Refusal) {
+        *self.why.lock().unwrap_or_else(PoisonError::into_inner) = reason;
+        self.asked_to_leave.cancel();
+    }
 }
 
 impl Roster {
@@ -71,7 +83,7 @@ impl Roster {
             seats.last_number = seats.last_number.saturating_add(1);
             let number = seats.last_number;
             let (asked_to_leave, why) = (asked_to_leave.clone(), why.clone());
-            let holder = Holder { number, asked_to_leave, why, gone: Some(gone), mailbox: None };
+            let holder = Holder { number, asked_to_leave, why, gone: Some(gone), mailbox: None, shown: None };
             (number, seats.by_hub.insert(hub, holder))
         });
         let mut seat = Seat { roster: self.clone(), hub, number, asked_to_leave, why, pace: None, _going: going };
@@ -91,9 +103,24 @@ impl Roster {
     pub(crate) fn ask_to_leave(&self, hub: HubId, reason: Refusal) -> bool {
         self.seats(|seats| {
             let Some(holder) = seats.by_hub.get(&hub) else { return false };
-            *holder.why.lock().unwrap_or_else(PoisonError::into_inner) = reason;
-            holder.asked_to_leave.cancel();
+            holder.ask_to_leave(reason);
             true
+        })
+    }
+
+    /// The sessions and what they showed.
+    pub(crate) fn shown(&self) -> Vec<(HubId, u64, Shown)> {
+        self.seats(|seats| {
+            let shown = |(hub, holder): (&HubId, &Holder)| Some((*hub, holder.number, holder.shown.clone()?));
+            seats.by_hub.iter().filter_map(shown).collect()
+        })
+    }
+
+    /// Asks this session of the hub to leave. Whether it is here.
+    pub(crate) fn ask_session_to_leave(&self, hub: HubId, number: u64, reason: Refusal) -> bool {
+        self.seats(|seats| {
+            let holder = seats.by_hub.get(&hub).filter(|holder| holder.number == number);
+            holder.map(|holder| holder.ask_to_leave(reason)).is_some()
         })
     }
 
@@ -114,6 +141,22 @@ impl Roster {
 }
 
 impl Seat {
+    /// What the session showed, so that it can be looked at again.
+    pub(crate) fn showed(&self, shown: Shown) {
+        self.roster.seats(|seats| {
+            let shown = match &seats.last_shown {
+                Some(last) => shown.sharing(last),
+                None => shown,
+            };
+            seats.last_shown = Some(shown.clone());
+            if let Some(holder) = seats.by_hub.get_mut(&self.hub)
+                && holder.number == self.number
+            {
+                holder.shown = Some(shown);
+            }
+        });
+    }
+
     /// A message of the hub came, of so many octets.
     pub(crate) fn spend(&mut self, bytes: usize, now: Tick) {
         self.pace.get_or_insert_default().spend(bytes, now);

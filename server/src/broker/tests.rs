@@ -3,6 +3,7 @@
 
 pub(crate) mod authority;
 mod pacing;
+mod reloading;
 mod router_end;
 
 use std::collections::HashMap;
@@ -316,7 +317,7 @@ async fn a_silent_stranger_keeps_nobody_out() {
 async fn a_revoked_hub_is_cut_and_kept_out() {
     let rig = rig().await;
     let mut client = rig.connect(HUB).await;
-    rig.tls.replace(&rig.authority.material(&[7])).unwrap();
+    rig.tls.replace(tls::Prepared::for_hubs(&rig.authority.material(&[7])).unwrap());
     assert!(rig.handle.disconnect(HUB));
     assert_eq!(rest(&mut client).await, b"");
     rig.until(Refusal::Revoked).await;

@@ -151,6 +151,12 @@ fn first_certificate(pem: &str, name: &'static str) -> Result<CertificateDer<'st
     CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|_| ProvisioningError::Unreadable(name))
 }
 
+/// All of them; there is at least one.
+fn certificates(pem: &str, name: &'static str) -> Result<Vec<CertificateDer<'static>>, ProvisioningError> {
+    let all = CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<Vec<_>, _>>();
+    all.ok().filter(|all| !all.is_empty()).ok_or(ProvisioningError::Unreadable(name))
+}
+
 impl Authority {
     /// Makes root and issuing authority. Private keys go into the vault, certificates into `folder`.
     ///
@@ -190,6 +196,30 @@ impl Authority {
     #[must_use]
     pub fn roots_pem(&self) -> &str {
         &self.root_pem
+    }
+
+    /// The roots, of which there are several while one takes another's place.
+    ///
+    /// # Errors
+    /// [`ProvisioningError::Unreadable`]
+    pub fn roots(&self) -> Result<Vec<CertificateDer<'static>>, ProvisioningError> {
+        certificates(&self.root_pem, "root.pem")
+    }
+
+    /// A certificate like a hub's, for nobody and kept nowhere, to see whether those we make are believed.
+    ///
+    /// # Errors
+    /// [`ProvisioningError`].
+    pub fn trial(&self, now: Timestamp) -> Result<Vec<CertificateDer<'static>>, ProvisioningError> {
+        let made = ProvisioningError::Certificate;
+        let key = KeyPair::generate().map_err(made)?;
+        let mut params = params("trial", now, DAY)?;
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        params.use_authority_key_identifier_extension = true;
+        let mut chain = vec![params.signed_by(&key, &self.issuer).map_err(made)?.der().clone()];
+        chain.extend(certificates(&self.issuing_pem, "issuing.pem")?);
+        Ok(chain)
     }
 
     /// Makes a certificate for a hub from its checked request.
@@ -301,14 +331,12 @@ impl Authority {
         now: Timestamp,
     ) -> Result<TlsMaterial, ProvisioningError> {
         let chain_pem = read_pem(&self.folder, "server.pem")?;
-        let certificate_chain = CertificateDer::pem_slice_iter(chain_pem.as_bytes())
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|_| ProvisioningError::Unreadable("server.pem"))?;
+        let certificate_chain = certificates(&chain_pem, "server.pem")?;
         let key = vault.get("server")?.ok_or(ProvisioningError::Missing("server"))?;
         Ok(TlsMaterial {
             certificate_chain,
             key: PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.to_vec())),
-            client_roots: vec![first_certificate(&self.root_pem, "root.pem")?],
+            client_roots: self.roots()?,
             crl: vec![self.revocation_list(revoked, now)?],
         })
     }

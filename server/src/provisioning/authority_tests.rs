@@ -104,3 +104,47 @@ fn what_is_missing_or_damaged_is_named() {
     std::fs::write(folder.path().join("issuing.pem"), "damaged").unwrap();
     assert!(matches!(Authority::load(&vault, folder.path()), Err(ProvisioningError::Unreadable("issuing.pem"))));
 }
+
+#[test]
+fn a_session_holds_while_its_certificate_is_believed_ended_or_not() {
+    use crate::broker::tls::{Belief, Shown};
+    let folder = tempfile::tempdir().unwrap();
+    let vault = Drawer::default();
+    let authority = Authority::create(&vault, folder.path(), now()).unwrap();
+    let issued = authority.issue_hub(request(HubId::from_bytes([9; 16])), now()).unwrap();
+    let shown = Shown::new(&certificates(&issued.chain_pem, "chain").unwrap()).unwrap();
+    let belief = |roots: &[CertificateDer<'static>], revoked: &[Revoked]| {
+        Belief::new(roots, &[authority.revocation_list(revoked, now()).unwrap()]).unwrap()
+    };
+    let roots = authority.roots().unwrap();
+    // Long after its own end and that of the issuing authority, it was good when it began.
+    for at in [now(), now().after(days(31)), now().after(days(400))] {
+        assert!(belief(&roots, &[]).still_holds(&shown, at));
+        let revoked = Revoked { serial: issued.serial.clone(), at: now(), compromised: false };
+        assert!(!belief(&roots, &[revoked]).still_holds(&shown, at), "taken back, ended or not");
+    }
+    let elsewhere = tempfile::tempdir().unwrap();
+    let other = Authority::create(&Drawer::default(), elsewhere.path(), now()).unwrap();
+    let mut both = other.roots().unwrap();
+    assert!(!belief(&both, &[]).still_holds(&shown, now()));
+    both.extend(roots);
+    assert!(belief(&both, &[]).still_holds(&shown, now()), "one of several roots is enough");
+}
+
+#[test]
+fn a_trial_shows_whether_issuing_key_certificate_and_root_belong_together() {
+    use crate::broker::tls::{Belief, Shown};
+    let folder = tempfile::tempdir().unwrap();
+    let vault = Drawer::default();
+    let authority = Authority::create(&vault, folder.path(), now()).unwrap();
+    let believed = |authority: &Authority| {
+        let list = authority.revocation_list(&[], now()).unwrap();
+        let belief = Belief::new(&authority.roots().unwrap(), &[list]).unwrap();
+        belief.still_holds(&Shown::new(&authority.trial(now()).unwrap()).unwrap(), now())
+    };
+    assert!(believed(&authority));
+    // Another authority's key in the vault: the certificate's is not it any more.
+    let elsewhere = tempfile::tempdir().unwrap();
+    Authority::create(&vault, elsewhere.path(), now()).unwrap();
+    assert!(!believed(&Authority::load(&vault, folder.path()).unwrap()));
+}

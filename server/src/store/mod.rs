@@ -230,4 +230,11 @@ pub trait Store: Send {
     /// # Errors
     /// The store's.
     fn backup(&mut self, permit: &Permit, now: Timestamp) -> Result<BackupSource, StoreError>;
+
+    /// Notes in the audit log that certificates, keys and roots were read again: the SHA-256 of the server's
+    /// certificate, or that they were not taken.
+    ///
+    /// # Errors
+    /// The store's.
+    fn reload(&mut self, permit: &Permit, certificate: Option<&str>, now: Timestamp) -> Result<(), StoreError>;
 }

@@ -387,4 +387,11 @@ impl Store for SqliteStore {
         let file = self.conn.path().ok_or(StoreError::Unknown("the store's file"))?.into();
         Ok(BackupSource { file, store })
     }
+
+    fn reload(&mut self, permit: &Permit, certificate: Option<&str>, now: Timestamp) -> Result<(), StoreError> {
+        match certificate {
+            Some(sha256) => self.audited(permit, now, |_, _, _| Ok(((), vec![trail::named("certificate", sha256)]))),
+            None => self.note(Some(AuditOutcome::Rejected), permit.actor(), permit.action(), now),
+        }
+    }
 }
