@@ -1,6 +1,7 @@
 //! A hub as the door sees it, made by hand: its TLS, the octets of its packets, and batches sealed like an agent's.
 //! What the real agent would never send can be sent with it.
 
+pub mod attempts;
 pub mod packets;
 
 use std::io;
@@ -241,8 +242,16 @@ impl DoorClient {
     /// # Errors
     /// The connection's or TLS's.
     pub async fn shake_hands(door: SocketAddr, from: Option<IpAddr>, tls: Arc<ClientConfig>) -> io::Result<Self> {
+        Self::shake_hands_over(dial(door, from).await?, tls).await
+    }
+
+    /// Shakes hands over a connection that is there.
+    ///
+    /// # Errors
+    /// The connection's or TLS's.
+    pub async fn shake_hands_over(socket: TcpStream, tls: Arc<ClientConfig>) -> io::Result<Self> {
         let name = ServerName::try_from(crate::server::SERVER_NAME).map_err(io::Error::other)?;
-        let stream = TlsConnector::from(tls).connect(name, dial(door, from).await?).await?;
+        let stream = TlsConnector::from(tls).connect(name, socket).await?;
         Ok(Self { stream, read: Vec::new() })
     }
 
@@ -251,7 +260,15 @@ impl DoorClient {
     /// # Errors
     /// If the door does not let it in.
     pub async fn enter(door: SocketAddr, keys: &HubKeys) -> anyhow::Result<Self> {
-        let mut client = Self::shake_hands(door, None, keys.tls.clone()).await?;
+        Self::enter_over(dial(door, None).await?, keys).await
+    }
+
+    /// The same over a connection that is there.
+    ///
+    /// # Errors
+    /// If the door does not let it in.
+    pub async fn enter_over(socket: TcpStream, keys: &HubKeys) -> anyhow::Result<Self> {
+        let mut client = Self::shake_hands_over(socket, keys.tls.clone()).await?;
         client.send(&packets::connect(&packets::Connect::of(&keys.hub.to_string()))).await?;
         anyhow::ensure!(client.packet().await? == [0x20, 2, 0, 0], "CONNACK is no welcome");
         client.send(&packets::subscribe(1, &topic::down(keys.hub), 0)).await?;
