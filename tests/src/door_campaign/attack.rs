@@ -27,11 +27,39 @@ const HOPELESS: u64 = 500;
 /// Between two lines of progress.
 const PROGRESS_EVERY: Duration = Duration::from_secs(30);
 
-/// How many cases a lane may be ahead of the quick one. Further ahead it waits: cases come about in the order of their
-/// numbers, so that the attack is as mixed as it was drawn, from its beginning to its end.
-const LEAD_MAX: u64 = 1_000;
+/// How many cases a lane may be ahead of the last. Further ahead it waits: cases come about in the order of their numbers,
+/// so that the attack is as mixed as it was drawn from its beginning to its end. The door's own pace for hubs sets that
+/// of all.
+const LEAD_MAX: u64 = 5_000;
 /// How often a lane that waits looks.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// How far each lane is that others wait for: the quick one and the hubs'. Those of the patient and of floods are few
+/// and slow; they wait, and nobody for them.
+struct Progress(Vec<AtomicU64>);
+
+impl Progress {
+    fn new(hubs: usize) -> Arc<Self> {
+        Arc::new(Self((0..=hubs).map(|_| AtomicU64::new(0)).collect()))
+    }
+
+    fn reached(&self, lane: Lane, number: u64) {
+        let place = match lane {
+            Lane::Quick => Some(0),
+            Lane::Hub(hub) => Some(hub + 1),
+            Lane::Patient | Lane::Flood => None,
+        };
+        if let Some(reached) = place.and_then(|place| self.0.get(place)) {
+            reached.fetch_max(number, Relaxed);
+        }
+    }
+
+    /// Whether a case would be far ahead of the last lane. The last lane's own never is.
+    fn is_early(&self, number: u64) -> bool {
+        let last = self.0.iter().map(|reached| reached.load(Relaxed)).min();
+        last.is_some_and(|last| number > last.saturating_add(LEAD_MAX))
+    }
+}
 
 /// The cases of a lane, each taken once.
 struct Cases {
@@ -39,28 +67,24 @@ struct Cases {
     hubs: usize,
     lane: Lane,
     next: AtomicU64,
-    /// Whom it may not be far ahead of.
-    behind: Option<Arc<Cases>>,
+    progress: Arc<Progress>,
 }
 
 impl Cases {
-    fn new(plan: Plan, hubs: usize, lane: Lane, behind: Option<Arc<Self>>) -> Arc<Self> {
-        Arc::new(Self { plan, hubs, lane, next: AtomicU64::new(0), behind })
-    }
-
-    /// Whether a case would be far ahead.
-    fn is_early(&self, number: u64) -> bool {
-        self.behind.as_ref().is_some_and(|quick| number > quick.next.load(Relaxed) + LEAD_MAX)
+    fn new(plan: Plan, hubs: usize, lane: Lane, progress: &Arc<Progress>) -> Arc<Self> {
+        Arc::new(Self { plan, hubs, lane, next: AtomicU64::new(0), progress: progress.clone() })
     }
 
     fn next(&self) -> Option<(u64, Case)> {
         loop {
             let number = self.next.fetch_add(1, Relaxed);
             if number >= self.plan.cases {
+                self.progress.reached(self.lane, u64::MAX);
                 return None;
             }
             let case = Case::of(self.plan.seed, number, self.hubs);
             if case.lane == self.lane {
+                self.progress.reached(self.lane, number);
                 return Some((number, case));
             }
         }
@@ -126,12 +150,9 @@ async fn all(plan: Plan, strangers: Arc<Strangers>, hostile: Vec<Hostile>, watch
     let mut workers = JoinSet::new();
     watch.enter(Phase::During);
     let quick = Busy::new(QUICK, watch);
-    let quick_cases = Cases::new(plan, hubs, Lane::Quick, None);
+    let progress = Progress::new(hubs);
     for (lane, count) in [(Lane::Quick, QUICK), (Lane::Patient, PATIENT), (Lane::Flood, 1)] {
-        let cases = match lane {
-            Lane::Quick => quick_cases.clone(),
-            _ => Cases::new(plan, hubs, lane, Some(quick_cases.clone())),
-        };
+        let cases = Cases::new(plan, hubs, lane, &progress);
         for _ in 0..count {
             let (cases, strangers, quick) = (cases.clone(), strangers.clone(), quick.clone());
             workers.spawn(async move {
@@ -148,7 +169,7 @@ async fn all(plan: Plan, strangers: Arc<Strangers>, hostile: Vec<Hostile>, watch
     }
     let busy = Busy::new(hubs, watch);
     for (number, mut hub) in hostile.into_iter().enumerate() {
-        let cases = Cases::new(plan, hubs, Lane::Hub(number), Some(quick_cases.clone()));
+        let cases = Cases::new(plan, hubs, Lane::Hub(number), &progress);
         let (ground, busy) = (strangers.ground.clone(), busy.clone());
         workers.spawn(async move {
             while let Some(case) = next(&cases, &ground).await {
@@ -170,7 +191,7 @@ async fn all(plan: Plan, strangers: Arc<Strangers>, hostile: Vec<Hostile>, watch
 
 async fn next(cases: &Cases, ground: &Ground) -> Option<Case> {
     let (number, case) = cases.next()?;
-    while cases.is_early(number) && ground.complained() < HOPELESS {
+    while cases.progress.is_early(number) && ground.complained() < HOPELESS {
         tokio::time::sleep(LOOK_EVERY).await;
     }
     (ground.complained() < HOPELESS).then_some(case)
@@ -186,20 +207,24 @@ mod tests {
         let hubs = (0..3).map(Lane::Hub);
         let lanes = [Lane::Quick, Lane::Patient, Lane::Flood].into_iter().chain(hubs);
         let taken = lanes.map(|lane| {
-            let cases = Cases::new(plan, 3, lane, None);
+            let cases = Cases::new(plan, 3, lane, &Progress::new(3));
             std::iter::from_fn(|| cases.next()).count()
         });
         assert_eq!(taken.sum::<usize>(), 3_000);
     }
 
     #[test]
-    fn no_lane_is_far_ahead_of_the_quick_one() {
-        let plan = Plan { cases: 3_000, seed: 4 };
-        let quick = Cases::new(plan, 3, Lane::Quick, None);
-        let hub = Cases::new(plan, 3, Lane::Hub(0), Some(quick.clone()));
-        assert!(!hub.is_early(LEAD_MAX) && hub.is_early(LEAD_MAX + 1));
+    fn no_lane_is_far_ahead_of_the_last_and_the_last_never_waits() {
+        let plan = Plan { cases: 20_000, seed: 4 };
+        let progress = Progress::new(1);
+        let quick = Cases::new(plan, 1, Lane::Quick, &progress);
+        let hub = Cases::new(plan, 1, Lane::Hub(0), &progress);
+        let (first, _) = hub.next().unwrap();
+        let ahead = std::iter::from_fn(|| quick.next()).find(|(number, _)| progress.is_early(*number));
+        assert!(ahead.unwrap().0 > first + LEAD_MAX && !progress.is_early(first));
+        while hub.next().is_some() {}
         while quick.next().is_some() {}
-        assert!(!hub.is_early(3_000), "when the quick lane is done, nobody waits");
+        assert!(!progress.is_early(u64::MAX), "when the others are done, nobody waits");
     }
 
     #[test]

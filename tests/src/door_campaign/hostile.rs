@@ -1,6 +1,7 @@
 //! A hub with a good certificate that is up to no good.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use shared::topic;
@@ -12,6 +13,11 @@ use super::ground::Ground;
 use crate::door_client::attempts::{Attempt, connects, publishes, subscribes};
 use crate::door_client::packets::{Connect, DISCONNECT, PING, connect, publish, subscribe};
 use crate::door_client::{DoorClient, HubKeys};
+
+/// After CONNACK 3, how long until a hub tries again ...
+const AGAIN_AFTER: Duration = Duration::from_millis(250);
+/// ... and how often. It regains ten connects a second.
+const ATTEMPTS_MAX: usize = 40;
 
 /// An enrolled hub, and its session while it has one.
 pub struct Hostile {
@@ -68,10 +74,25 @@ impl Hostile {
         }
     }
 
+    /// A session that listens for nothing. Whoever connects too often is told so and tries again later.
+    async fn come_in(&self, keep_alive_s: u16) -> anyhow::Result<DoorClient> {
+        for _ in 0..ATTEMPTS_MAX {
+            let socket = self.ground.dial(None).await?;
+            let mut client = DoorClient::shake_hands_over(socket, self.keys.tls.clone()).await?;
+            client.send(&connect(&Connect { keep_alive_s, ..Connect::of(&self.id) })).await?;
+            match client.packet().await.context("CONNACK")?.as_slice() {
+                [0x20, 2, 0, 0] => return Ok(client),
+                [0x20, 2, 0, 3] => self.ground.expect("connects_too_fast", 1),
+                _ => bail!("the hub did not come in"),
+            }
+            client.end().await.context("the door did not close after it refused CONNECT")?;
+            tokio::time::sleep(AGAIN_AFTER).await;
+        }
+        bail!("the hub was told {ATTEMPTS_MAX} times that it connects too often")
+    }
+
     async fn enter(&self, keep_alive_s: u16) -> anyhow::Result<DoorClient> {
-        let mut client = DoorClient::shake_hands_over(self.ground.dial(None).await?, self.keys.tls.clone()).await?;
-        client.send(&connect(&Connect { keep_alive_s, ..Connect::of(&self.id) })).await?;
-        ensure!(client.packet().await.context("CONNACK")? == [0x20, 2, 0, 0], "the hub did not come in");
+        let mut client = self.come_in(keep_alive_s).await?;
         client.send(&subscribe(1, &topic::down(self.keys.hub), 0)).await?;
         ensure!(client.packet().await.context("SUBACK")? == [0x90, 3, 0, 1, 0], "the hub may not listen");
         Ok(client)
@@ -193,11 +214,7 @@ impl Hostile {
         if *reason == "subscribe_twice" || octets.first() == Some(&0x82) {
             // The session listens already, which is the only other thing there may be wrong.
             self.leave().await?;
-            let socket = self.ground.dial(None).await?;
-            let mut client = DoorClient::shake_hands_over(socket, self.keys.tls.clone()).await?;
-            client.send(&connect(&Connect::of(&self.id))).await?;
-            ensure!(client.packet().await? == [0x20, 2, 0, 0], "the hub did not come in");
-            self.session = Some(client);
+            self.session = Some(self.come_in(60).await?);
         }
         let mut session = self.session().await?;
         session.send(octets).await?;
