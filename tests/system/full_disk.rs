@@ -51,7 +51,7 @@ impl Drop for SmallDisk {
 }
 
 /// What `/readyz` answers.
-fn readiness(access: &FeedAccess) -> String {
+pub(crate) fn readiness(access: &FeedAccess) -> String {
     let name = ServerName::try_from(SERVER_NAME).unwrap();
     let connection = ClientConnection::new(Arc::clone(&tls(&access.roots_pem).unwrap()), name).unwrap();
     let mut stream = StreamOwned::new(connection, TcpStream::connect(access.address).unwrap());

@@ -13,6 +13,7 @@ mod door_access;
 mod full_disk;
 mod home;
 mod hostile_network;
+mod io_errors;
 mod planted;
 mod planted_live;
 mod reload;

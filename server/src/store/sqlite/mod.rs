@@ -10,6 +10,7 @@ mod people;
 mod refusals;
 mod rows;
 mod schema;
+mod sound;
 mod streams;
 mod take;
 mod trail;
@@ -51,6 +52,8 @@ pub struct SqliteStore {
     engine: Option<(Tick, Timestamp)>,
     since_checkpoint: u64,
     refusals: refusals::Refusals,
+    /// An I/O error happened: the connection is not to be trusted with another transaction.
+    doubtful: bool,
 }
 
 impl SqliteStore {
@@ -64,6 +67,8 @@ impl SqliteStore {
         schema::prepare(&conn)?;
         schema::migrate(&conn, StoreId::from_bytes(people::random_id()?), now)?;
         let store = schema::store_id(&conn)?;
+        // The last process may have ended after an I/O error: nothing is added to a log that may have holes.
+        let doubtful = !sound::settle(&conn)?;
         Ok(Self {
             conn,
             store,
@@ -72,6 +77,7 @@ impl SqliteStore {
             engine: None,
             since_checkpoint: 0,
             refusals: refusals::Refusals::default(),
+            doubtful,
         })
     }
 
@@ -105,11 +111,9 @@ impl SqliteStore {
         now: Timestamp,
         work: impl FnOnce(&Connection, &mut Memory) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
+        self.sound()?;
         let result = attempt(&self.conn, &mut self.memory, now, work);
-        if result.is_err() {
-            self.memory = Memory::default();
-        }
-        result
+        result.inspect_err(|error| self.doubt(error))
     }
 
     /// The same, with what the engine says of it.
@@ -139,6 +143,7 @@ impl SqliteStore {
         now: Timestamp,
         work: impl FnOnce(&Connection, &mut Memory, &PatientVault) -> Result<(T, Vec<String>), Failure>,
     ) -> Result<T, StoreError> {
+        self.sound()?;
         let mut outcome = None;
         let (conn, vault) = (&self.conn, &self.vault);
         let result = attempt(conn, &mut self.memory, now, |conn, memory| {
@@ -150,8 +155,8 @@ impl SqliteStore {
             trail::append(conn, memory, permit.actor(), action, resources, AuditOutcome::Done, now)?;
             Ok(value)
         });
-        if result.is_err() {
-            self.memory = Memory::default();
+        if let Err(error) = &result {
+            self.doubt(error);
             self.note(outcome, permit.actor(), permit.action(), now)?;
         }
         result
@@ -198,7 +203,8 @@ impl Store for SqliteStore {
             return Ok(());
         }
         self.since_checkpoint = 0;
-        self.conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).map_err(failed)
+        let result = self.conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).map_err(failed);
+        result.inspect_err(|error| self.doubt(error))
     }
 
     fn take(

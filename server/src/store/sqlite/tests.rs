@@ -2,6 +2,7 @@
 #![allow(clippy::arithmetic_side_effects)]
 
 mod attributing;
+mod doubting;
 mod keeping;
 mod owning;
 mod people;
