@@ -162,17 +162,6 @@ impl SqliteStore {
         result
     }
 
-    /// Leaves one entry for the tokens refused of late, if the last such entry is old enough.
-    fn note_refusals(&mut self, now: Timestamp) -> Result<(), StoreError> {
-        if !self.refusals.due(now) {
-            return Ok(());
-        }
-        let resources = self.refusals.resources();
-        self.whole(now, |conn, memory| people::tokens_refused(conn, memory, resources, now))?;
-        self.refusals.noted(now);
-        Ok(())
-    }
-
     /// Leaves the entry of something that was not done.
     fn note(
         &mut self,

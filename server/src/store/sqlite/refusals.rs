@@ -39,3 +39,16 @@ impl Refusals {
         *self = Self { noted: Some(now), ..Self::default() };
     }
 }
+
+impl super::SqliteStore {
+    /// Leaves one entry for the tokens refused of late, if the last such entry is old enough.
+    pub(super) fn note_refusals(&mut self, now: Timestamp) -> Result<(), crate::store::StoreError> {
+        if !self.refusals.due(now) {
+            return Ok(());
+        }
+        let resources = self.refusals.resources();
+        self.whole(now, |conn, memory| super::people::tokens_refused(conn, memory, resources, now))?;
+        self.refusals.noted(now);
+        Ok(())
+    }
+}
