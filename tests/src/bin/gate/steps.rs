@@ -51,6 +51,12 @@ pub(crate) const STEPS: &[Step] = &[
     Step { name: "tests", what: "all tests", needs: Needs::Nothing, run: tests },
     Step { name: "documents", what: "the API documentation builds", needs: Needs::Full, run: documents },
     Step { name: "release", what: "the binaries as they ship", needs: Needs::AllBefore, run: release },
+    Step {
+        name: "door",
+        what: "100,000 attacks on the door, while honest hubs are served",
+        needs: Needs::AllBefore,
+        run: door,
+    },
     Step { name: "demo", what: "the whole system, for a short while", needs: Needs::AllBefore, run: demo },
 ];
 
@@ -123,6 +129,13 @@ fn documents(gate: &Gate) -> Result<Outcome, Failure> {
 fn release(gate: &Gate) -> Result<Outcome, Failure> {
     let arguments = ["build", "--release", "--locked", "--package", "agent", "--package", "server", "--bins"];
     passed(run(gate, "cargo", &arguments))
+}
+
+/// Fails by itself if the door does not hold; `docs/security/door.md` says what it tries.
+fn door(gate: &Gate) -> Result<Outcome, Failure> {
+    let campaign = ["--cases", "100000", "--seed", "1", "--json"];
+    let cargo = ["run", "--release", "--locked", "--package", "tests", "--bin", "door", "--"];
+    passed(run(gate, "cargo", &[cargo.as_slice(), &campaign].concat()))
 }
 
 /// The demo ends by itself and fails if a reading does not become an alert.
