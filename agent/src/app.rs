@@ -9,7 +9,6 @@
 //! A stop reaches the devices, the uplink and the status socket. The devices end, so the queue seals and syncs what is
 //! open; the uplink waits for receipts and ends; so the queue closes.
 
-use std::convert::Infallible;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -132,9 +131,9 @@ pub async fn run(file: &Path, chosen: Chosen) -> Result<Exit, CannotStart> {
     let (taken_out, taken) = mpsc::channel(limits::TAKEN_MAX);
     let devices = devices::own_all(&mut supervisor, config.devices.clone(), &clock, &taken_out);
     let stop = supervisor.stop();
-    own(&mut supervisor, "server_time", Arc::clone(&check_time).keep(time_file, stop.clone()));
+    supervisor.own_infallible("server_time", Arc::clone(&check_time).keep(time_file, stop.clone()));
     // Holds the intake open while no device does, and lets go when the agent stops.
-    own(&mut supervisor, "intake", async move {
+    supervisor.own_infallible("intake", async move {
         stop.cancelled().await;
         drop(taken_out);
     });
@@ -174,14 +173,6 @@ pub async fn run(file: &Path, chosen: Chosen) -> Result<Exit, CannotStart> {
     tracing::info!(hub = %enrolment.hub, version = env!("CARGO_PKG_VERSION"), "the agent runs");
     runtime::notify::ready();
     Ok(supervisor.run(limits::STOP_WITHIN).await)
-}
-
-/// Has an owner run that ends without an error.
-fn own(supervisor: &mut Supervisor, name: &'static str, owner: impl Future<Output = ()> + Send + 'static) {
-    supervisor.own(name, async move {
-        owner.await;
-        Ok::<(), Infallible>(())
-    });
 }
 
 /// Both doors, as the enrolment names them.

@@ -52,13 +52,27 @@ impl Drop for SmallDisk {
 
 /// What `/readyz` answers.
 pub(crate) fn readiness(access: &FeedAccess) -> String {
+    health(access, "/readyz")
+}
+
+fn health(access: &FeedAccess, path: &str) -> String {
     let name = ServerName::try_from(SERVER_NAME).unwrap();
     let connection = ClientConnection::new(Arc::clone(&tls(&access.roots_pem).unwrap()), name).unwrap();
     let mut stream = StreamOwned::new(connection, TcpStream::connect(access.address).unwrap());
-    write!(stream, "GET /readyz HTTP/1.1\r\nHost: {SERVER_NAME}\r\nConnection: close\r\n\r\n").unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {SERVER_NAME}\r\nConnection: close\r\n\r\n").unwrap();
     let mut answer = String::new();
     let _ = stream.read_to_string(&mut answer);
     answer
+}
+
+/// What Prometheus is told.
+fn store_refuses(world: &World) -> String {
+    let mut stream = TcpStream::connect(world.addresses.metrics).unwrap();
+    write!(stream, "GET /metrics HTTP/1.1\r\nHost: {SERVER_NAME}\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let line = answer.lines().find_map(|line| line.strip_prefix("rpm_store_refuses "));
+    line.unwrap_or_default().trim().to_owned()
 }
 
 #[test]
@@ -87,6 +101,9 @@ fn a_full_disk_stops_receipts_and_people_see_why_and_then_all_is_stored_once() {
     assert!(refusal.contains("the disk is full or fails") && refusal.contains("make room"), "{refusal}");
     let said = world.server.said();
     assert_eq!(said.matches("a transaction failed: nothing of it is kept").count(), 1, "said once:\n{said}");
+    let alive = health(&access, "/healthz");
+    assert!(alive.starts_with("HTTP/1.1 200") && alive.contains("the store cannot commit"), "{alive}");
+    assert_eq!(store_refuses(&world), "1");
     // Nothing is receipted any more, and the hub goes on accepting.
     let receipted = world.hubs[hub].count("receipted_observations").unwrap();
     let accepted = world.hubs[hub].count("accepted_observations").unwrap();
@@ -99,6 +116,7 @@ fn a_full_disk_stops_receipts_and_people_see_why_and_then_all_is_stored_once() {
     std::fs::remove_file(ballast).unwrap();
     world.hubs[hub].caught_up(PATIENCE).unwrap();
     assert!(readiness(&access).starts_with("HTTP/1.1 200"), "{}", readiness(&access));
+    assert_eq!((store_refuses(&world), health(&access, "/healthz").ends_with("alive\n")), ("0".to_owned(), true));
     assert!(world.server.said().contains("the store commits again"));
     let closed = world.hubs[hub].stop_and_count().unwrap();
     assert_eq!((closed.pending_records, closed.accepted), (0, closed.receipted), "{closed:?}");

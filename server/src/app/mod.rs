@@ -14,7 +14,6 @@ mod hangup;
 mod ports;
 mod renewal;
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -195,7 +194,7 @@ async fn start(
     supervisor.own("door", door.run());
 
     let (receipts, outcomes) = Receipts::new(streams, down.clone(), clock.clone(), counters.clone(), store_id, started);
-    own(&mut supervisor, "receipts", receipts.run());
+    supervisor.own_infallible("receipts", receipts.run());
     let (feed, feed_door, commits) = Feed::open(FeedParts {
         store: Arc::new(WatchedStore::new(handle.clone()).await.map_err(|_| store_gone())?),
         cursor_key,
@@ -203,8 +202,8 @@ async fn start(
         metrics: Arc::clone(&metrics),
         stop: stop.clone(),
     });
-    own(&mut supervisor, "feed", feed.run());
-    own(&mut supervisor, "reporter", report(reports, outcomes, commits, Arc::clone(&metrics)));
+    supervisor.own_infallible("feed", feed.run());
+    supervisor.own_infallible("reporter", report(reports, outcomes, commits, Arc::clone(&metrics)));
 
     let site = |name, listener, tls, site, connection_max| Listener {
         name,
@@ -217,27 +216,21 @@ async fn start(
     let settings = Arc::new(SettingsDesk { store: handle.clone(), office: Arc::clone(&office) });
     let hubs = hub_https::site(Arc::new(handle.clone()), settings, Arc::clone(&metrics));
     let short = Some(CONNECTION_MAX);
-    own(&mut supervisor, "hub_https", site("hub_https", listeners.hub_https, Some(tls.clone()), hubs, short).run());
+    supervisor
+        .own_infallible("hub_https", site("hub_https", listeners.hub_https, Some(tls.clone()), hubs, short).run());
     let watched = open_site(people(feed_door, Arc::new(handle.clone())));
-    own(&mut supervisor, "feed_https", site("feed", listeners.feed, Some(feed_tls.clone()), watched, None).run());
-    let measured = open_site(prometheus(metrics));
-    own(&mut supervisor, "metrics", site("metrics", listeners.metrics, None, measured, short).run());
+    supervisor.own_infallible("feed_https", site("feed", listeners.feed, Some(feed_tls.clone()), watched, None).run());
+    let measured = open_site(prometheus(metrics, Arc::new(handle.clone())));
+    supervisor.own_infallible("metrics", site("metrics", listeners.metrics, None, measured, short).run());
 
     let shown = Shown { tls, feed_tls, door: door_handle.clone() };
     let renewal = Arc::new(Renewal::new(handle.clone(), Arc::clone(&office), shown, stop.clone()));
-    own(&mut supervisor, "renewal", Arc::clone(&renewal).run());
+    supervisor.own_infallible("renewal", Arc::clone(&renewal).run());
     let backups = tokio::sync::Mutex::new(());
     let counter = Arc::new(Counter { store: handle, office, door: door_handle, down, renewal, backups });
-    own(&mut supervisor, "hangup", hangup::run(hangups, Arc::clone(&counter), stop.clone()));
+    supervisor.own_infallible("hangup", hangup::run(hangups, Arc::clone(&counter), stop.clone()));
     supervisor.own("command_line", socket::serve(admin, counter, stop));
     Ok(Started { supervisor, lock })
-}
-
-fn own(supervisor: &mut Supervisor, name: &'static str, owner: impl Future<Output = ()> + Send + 'static) {
-    supervisor.own(name, async move {
-        owner.await;
-        Ok::<(), Infallible>(())
-    });
 }
 
 /// Passes each commit on: outcomes to receipts, events and live values to the feed.

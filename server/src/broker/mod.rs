@@ -217,7 +217,11 @@ impl Door {
     async fn hand_out(&mut self, out: Result<Vec<(HubId, Bytes)>, RouterLost>) -> Result<(), RouterLost> {
         let out = match out {
             Ok(out) => out,
-            Err(why) => return self.router.restart(why, self.shared.clock.tick()).await,
+            Err(why) => {
+                self.router.restart(why, self.shared.clock.tick()).await?;
+                self.shared.metrics.router_restarts.inc();
+                return Ok(());
+            }
         };
         for (hub, message) in out {
             if self.shared.roster.mailbox(hub).is_none_or(|mailbox| mailbox.bring(message)) {

@@ -46,6 +46,10 @@ impl From<tokio::task::JoinError> for RouterLost {
     }
 }
 
+/// Published, it ends the router's thread.
+#[cfg(test)]
+pub(super) const BREAK: &[u8] = b"break the router";
+
 /// The one link to the router, and what is on its way through it.
 pub(super) struct Router {
     tx: LinkTx,
@@ -100,6 +104,11 @@ impl Router {
 
     /// Publishes to the hub. It comes out by [`Router::next`], whatever happens to the thread.
     pub(super) fn publish(&mut self, hub: HubId, message: Vec<u8>, now: Tick) {
+        #[cfg(test)]
+        if message == BREAK {
+            let _ = futures_util::FutureExt::now_or_never(self.break_thread());
+            return;
+        }
         let message = Bytes::from(message);
         // It fails only if the thread has ended, which `next` sees; then it is published again.
         let _ = self.tx.publish(topic::down(hub), message.clone());

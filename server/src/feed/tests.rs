@@ -36,6 +36,10 @@ impl Readiness for Ready {
     fn state(&self) -> BoxFuture<'_, health::State> {
         Box::pin(async { health::State::Ready })
     }
+
+    fn refuses(&self) -> bool {
+        false
+    }
 }
 
 fn authorization() -> String {

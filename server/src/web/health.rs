@@ -21,6 +21,9 @@ pub enum State {
 pub trait Readiness: Send + Sync + 'static {
     /// Now.
     fn state(&self) -> BoxFuture<'_, State>;
+
+    /// Whether the store could not commit when it last tried; known without asking it.
+    fn refuses(&self) -> bool;
 }
 
 /// The store's owner answers. The door listens before this is served, and if its owner ends, so does the process.
@@ -34,10 +37,19 @@ impl Readiness for StoreHandle {
             }
         })
     }
+
+    fn refuses(&self) -> bool {
+        Self::refuses(self)
+    }
 }
 
-pub(super) async fn alive() -> &'static str {
-    "alive\n"
+/// Always well: a server whose disk is full is no better for being started again.
+pub(super) fn alive(readiness: &dyn Readiness) -> &'static str {
+    if readiness.refuses() {
+        "alive, but the store cannot commit and nothing is receipted: /readyz says what to do\n"
+    } else {
+        "alive\n"
+    }
 }
 
 pub(super) async fn ready(readiness: &dyn Readiness) -> Result<&'static str, Problem> {

@@ -32,6 +32,8 @@ pub struct Metrics {
     pub messages_down: Counter,
     /// Messages for hubs that were not here.
     pub messages_down_unheard: Counter,
+    /// How often the in-process router was started again.
+    pub router_restarts: Counter,
     /// Observations stored.
     pub observations: Counter,
     /// Records in quarantine.
@@ -40,6 +42,8 @@ pub struct Metrics {
     pub commits: Counter,
     /// How long they took, in seconds.
     pub commit_duration_s: Histogram,
+    /// Whether the store could not commit when it last tried: 1 or 0, as of when Prometheus asks.
+    pub store_refuses: Gauge,
     /// Batches that wait for the store.
     pub store_queue: Gauge,
     /// Receipts sent.
@@ -74,11 +78,13 @@ impl Metrics {
             batches_arrived: Counter::default(),
             messages_down: Counter::default(),
             messages_down_unheard: Counter::default(),
+            router_restarts: Counter::default(),
             observations: Counter::default(),
             quarantined: Counter::default(),
             commits: Counter::default(),
             // 0.5 ms to 16 s.
             commit_duration_s: Histogram::new(exponential_buckets(0.000_5, 2.0, 16)),
+            store_refuses: Gauge::default(),
             store_queue: Gauge::default(),
             receipts: Counter::default(),
             feed_clients: Gauge::default(),
@@ -100,6 +106,7 @@ impl Metrics {
         r.register("batches_arrived", "Messages that came from hubs", self.batches_arrived.clone());
         r.register("messages_down", "Messages sent to hubs", self.messages_down.clone());
         r.register("messages_down_unheard", "Messages for absent hubs", self.messages_down_unheard.clone());
+        r.register("router_restarts", "Times the in-process router was started again", self.router_restarts.clone());
     }
 
     fn register_rest(&mut self) {
@@ -108,6 +115,7 @@ impl Metrics {
         r.register("quarantined", "Records put into quarantine", self.quarantined.clone());
         r.register("commits", "Transactions committed", self.commits.clone());
         r.register("commit_duration_seconds", "How long commits took", self.commit_duration_s.clone());
+        r.register("store_refuses", "Whether the store cannot commit (1) or can (0)", self.store_refuses.clone());
         r.register("store_queue", "Batches that wait for the store", self.store_queue.clone());
         r.register("receipts", "Receipts sent", self.receipts.clone());
         r.register("feed_clients", "Sockets open", self.feed_clients.clone());

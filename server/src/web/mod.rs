@@ -30,11 +30,17 @@ struct Served {
     readiness: Arc<dyn Readiness>,
 }
 
+#[derive(Clone)]
+struct Measured {
+    metrics: Arc<Metrics>,
+    readiness: Arc<dyn Readiness>,
+}
+
 /// What people's clients are served.
 pub fn people(feed: FeedDoor, readiness: Arc<dyn Readiness>) -> Router {
     Router::new()
         .route("/v1/feed", get(watch))
-        .route("/healthz", get(health::alive))
+        .route("/healthz", get(alive))
         .route("/readyz", get(ready))
         .fallback(async || Problem::NOT_FOUND)
         .method_not_allowed_fallback(async || Problem::METHOD)
@@ -43,18 +49,23 @@ pub fn people(feed: FeedDoor, readiness: Arc<dyn Readiness>) -> Router {
 }
 
 /// What Prometheus is served, on a plain listener that only this machine reaches.
-pub fn prometheus(metrics: Arc<Metrics>) -> Router {
+pub fn prometheus(metrics: Arc<Metrics>, readiness: Arc<dyn Readiness>) -> Router {
     Router::new()
         .route("/metrics", get(measured))
         .fallback(async || Problem::NOT_FOUND)
         .method_not_allowed_fallback(async || Problem::METHOD)
         .layer(DefaultBodyLimit::max(limits::BODY_BYTES_MAX))
-        .with_state(metrics)
+        .with_state(Measured { metrics, readiness })
 }
 
-async fn measured(State(metrics): State<Arc<Metrics>>) -> Result<impl IntoResponse, Problem> {
-    let text = metrics.text().map_err(|_| Problem::NOT_READY)?;
+async fn measured(State(measured): State<Measured>) -> Result<impl IntoResponse, Problem> {
+    measured.metrics.store_refuses.set(i64::from(measured.readiness.refuses()));
+    let text = measured.metrics.text().map_err(|_| Problem::NOT_READY)?;
     Ok(([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text))
+}
+
+async fn alive(State(served): State<Served>) -> &'static str {
+    health::alive(&*served.readiness)
 }
 
 async fn ready(State(served): State<Served>) -> Result<&'static str, Problem> {

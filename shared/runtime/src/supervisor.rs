@@ -9,6 +9,7 @@
 //! while every owner with a [`Progress`] turns or says what it waits for.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::error::Error;
 use std::fmt::Write;
 use std::future::Future;
@@ -73,6 +74,14 @@ impl Supervisor {
     ) {
         let task = self.owners.spawn(async move { owner.await.map_err(Into::into) });
         self.names.insert(task.id(), name);
+    }
+
+    /// Starts an owner that has no error to end with. It too may end only after the stop.
+    pub fn own_infallible(&mut self, name: &'static str, owner: impl Future<Output = ()> + Send + 'static) {
+        self.own(name, async move {
+            owner.await;
+            Ok::<(), Infallible>(())
+        });
     }
 
     /// Starts an owner on a thread of its own, for what blocks: syncing a disk, hashing a password. If it unwinds, it
@@ -280,6 +289,19 @@ mod tests {
             assert_eq!(supervisor.run(LONG).await, Exit::OwnerLost, "{how}");
             assert!(stop.is_cancelled(), "{how}");
         }
+    }
+
+    #[tokio::test]
+    async fn who_has_no_error_to_end_with_is_lost_too_when_it_ends_early() {
+        let mut supervisor = Supervisor::new();
+        let stop = supervisor.stop();
+        supervisor.own_infallible("obedient", async move { stop.cancelled().await });
+        supervisor.stop().cancel();
+        assert_eq!(supervisor.run(LONG).await, Exit::Drained);
+
+        let mut supervisor = Supervisor::new();
+        supervisor.own_infallible("early", async {});
+        assert_eq!(supervisor.run(LONG).await, Exit::OwnerLost);
     }
 
     #[tokio::test]
