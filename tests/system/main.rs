@@ -12,6 +12,7 @@ mod door;
 mod door_access;
 mod full_disk;
 mod home;
+mod loading;
 mod hostile_network;
 mod io_errors;
 mod planted;
