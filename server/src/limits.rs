@@ -19,6 +19,11 @@ pub const DEADLINES_RETRY: Duration = Duration::from_secs(1);
 /// How long after a failed transaction, with nobody sending, the store's owner tries a small one to see whether the disk
 /// takes writes again.
 pub const STORE_PROBE_AFTER: Duration = Duration::from_secs(30);
+/// A wall clock that moved by more than this against the monotonic clock since it was last looked at has stepped
+/// (PROTOCOL §6): a technical finding.
+pub const WALL_STEP_MIN: Duration = Duration::from_secs(60);
+/// How long a look at both clocks may take; one that took longer, as when the machine paused, tells nothing.
+pub const WALL_LOOK_MAX: Duration = Duration::from_secs(1);
 /// The longest the store's owner sleeps before it shows that it is alive.
 pub const STORE_TURN_MAX: Duration = Duration::from_secs(2);
 /// Open files the server wants: a connection of every hub and every screen, and room for its own. With fewer it runs,

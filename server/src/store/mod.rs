@@ -223,6 +223,11 @@ pub trait Store: Send {
     /// # Errors
     /// The store's.
     fn refused(&mut self, actor: &Actor, action: Action, now: Timestamp) -> Result<(), StoreError>;
+    /// Notes in the audit log that the server's wall clock stepped, by so many milliseconds.
+    ///
+    /// # Errors
+    /// The store's.
+    fn wall_stepped(&mut self, by_ms: i64, now: Timestamp) -> Result<(), StoreError>;
     /// Notes in the audit log that a backup is made, and says of what. Copying and sealing takes long and is for a
     /// thread of its own: `sqlite::copy_out`. The backup holds no key of the server: to read identities in a restored
     /// store, its master key is needed too.

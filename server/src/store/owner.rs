@@ -269,6 +269,7 @@ impl StoreOwner {
         let tick = self.clock.tick();
         let now = self.engine.at(tick);
         self.store.set_engine_clock(tick, now);
+        self.engine.watch_wall(&self.clock, &mut *self.store, now);
         let mut group = Vec::new();
         let mut answers = Vec::new();
         while let Some(item) = self.waiting.pop_front() {

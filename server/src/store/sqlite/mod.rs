@@ -375,6 +375,11 @@ impl Store for SqliteStore {
         self.note(Some(AuditOutcome::Refused), actor, action, now)
     }
 
+    fn wall_stepped(&mut self, by_ms: i64, now: Timestamp) -> Result<(), StoreError> {
+        let resources = vec![trail::named("by_ms", by_ms)];
+        self.whole(now, |conn, memory| trail::fact(conn, memory, "wall_clock_stepped", resources, now))
+    }
+
     fn backup(&mut self, permit: &Permit, now: Timestamp) -> Result<BackupSource, StoreError> {
         // The look is noted first, so that the copy holds it too.
         let store = self.store;

@@ -6,6 +6,7 @@ mod doubting;
 mod keeping;
 mod owning;
 mod people;
+mod stepping;
 mod taking;
 
 use std::path::PathBuf;
