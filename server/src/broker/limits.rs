@@ -50,8 +50,8 @@ pub const BYTES_PER_S_MAX: u64 = 1024 * 1024;
 /// How far ahead of its pace a hub may be. It is no further ahead for having connected again.
 pub const BURST: Duration = Duration::from_secs(4);
 /// Connects of one hub in a minute, all of them at once or not. A further one is refused: CONNACK 3, and counted. An
-/// agent waits half a second before its second attempt and ever longer after; a hostile hub's handshakes at this rate
-/// take about a hundredth of a core.
+/// agent waits half a second before its second attempt and ever longer after; a hostile hub makes the server shake hands
+/// ten times a second at most.
 pub const CONNECTS_PER_MIN_MAX: u64 = 600;
 /// Hubs whose pace is kept: all that connected within the last minute, and those that are here. One of a further hub is
 /// refused and counted.
