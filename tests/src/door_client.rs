@@ -166,13 +166,31 @@ impl SealedStream {
         with_opening: bool,
     ) -> anyhow::Result<(Sequence, Vec<u8>)> {
         let sequence = self.next;
-        self.next = sequence.next().context("the stream is at its end")?;
-        let plaintext = to_bytes(&Record::V1(entries))?;
-        let place = RecordPlace { suite: self.suite, hub: self.hub, stream: self.stream, sequence, keep };
-        let record = self.keys.record.seal(&place, runtime::entropy::array()?, &plaintext)?;
+        Ok((sequence, self.seal_all(sent, keep, vec![entries], with_opening)?))
+    }
+
+    /// The next records, each of these entries, in one batch. `sent` is the hub's clock.
+    ///
+    /// # Errors
+    /// If it cannot be sealed, or is too large.
+    pub fn seal_all(
+        &mut self,
+        sent: Tick,
+        keep: bool,
+        records: Vec<Vec<Entry>>,
+        with_opening: bool,
+    ) -> anyhow::Result<Vec<u8>> {
+        let mut sealed = Vec::with_capacity(records.len());
+        for entries in records {
+            let sequence = self.next;
+            self.next = sequence.next().context("the stream is at its end")?;
+            let plaintext = to_bytes(&Record::V1(entries))?;
+            let place = RecordPlace { suite: self.suite, hub: self.hub, stream: self.stream, sequence, keep };
+            sealed.push(self.keys.record.seal(&place, runtime::entropy::array()?, &plaintext)?);
+        }
         let opening = with_opening.then(|| self.opening.clone());
-        let batch = WireBatch::new(self.hub, self.stream, Some((sent, &self.keys.batch)), opening, &[record])?;
-        Ok((sequence, to_bytes(&UpMessage::BatchV1(batch))?))
+        let batch = WireBatch::new(self.hub, self.stream, Some((sent, &self.keys.batch)), opening, &sealed)?;
+        Ok(to_bytes(&UpMessage::BatchV1(batch))?)
     }
 
     /// What its hub's next stream says of it, if everything sealed so far is durable.

@@ -1,7 +1,8 @@
 //! What tests and the demo are made of: devices that are not there ([`simulators`]), a network that fails
-//! ([`faulty_network`]), a hub made by hand ([`door_client`]) and what the door counts of it ([`door_counts`]), many of
-//! them ([`load`]), a campaign against the door ([`door_campaign`]), a screen without a screen ([`feed_client`]), and the
-//! real programs as processes ([`binaries`], [`process`], [`server`], [`hub`]).
+//! ([`faulty_network`]), a machine with little memory ([`memory_limit`]), a hub made by hand ([`door_client`]) and what
+//! the door counts of it ([`door_counts`]), many of them ([`load`]), a campaign against the door ([`door_campaign`]), a
+//! screen without a screen ([`feed_client`]), and the real programs as processes ([`binaries`], [`process`],
+//! [`server`], [`hub`]).
 // Tests stop at the first thing that is wrong, and tell people so at a terminal.
 #![allow(clippy::print_stdout, clippy::print_stderr, clippy::disallowed_methods)]
 #![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
@@ -14,6 +15,7 @@ pub mod faulty_network;
 pub mod feed_client;
 pub mod hub;
 pub mod load;
+pub mod memory_limit;
 pub mod patients;
 pub mod process;
 pub mod server;
