@@ -67,6 +67,9 @@ pub const DOWN_MAX: usize = 1_024;
 pub const HUB_MESSAGES_MAX: usize = 64;
 /// Octets of messages on their way through the router. With so many, a further one waits until one comes out.
 pub const ROUTER_BYTES_MAX: usize = 1024 * 1024;
+/// Messages on their way through the router, likewise: fewer than the 1,000 places of its channel, so that publishing
+/// never blocks, not even when its thread no longer turns.
+pub const ROUTER_MESSAGES_MAX: usize = 900;
 /// Segments of the router's log, each of twice [`ROUTER_BYTES_MAX`]. Beyond, it forgets the oldest, which came out.
 pub const ROUTER_SEGMENTS_MAX: usize = 2;
 /// How long nothing may come out of the router while something is on its way. Then it counts as ended.

@@ -18,7 +18,8 @@ use shared::time::Tick;
 use shared::topic;
 
 use super::limits::{
-    ROUTER_BYTES_MAX, ROUTER_RESTARTS_MAX, ROUTER_RESTARTS_WITHIN, ROUTER_SEGMENTS_MAX, ROUTER_SILENT_MAX,
+    ROUTER_BYTES_MAX, ROUTER_MESSAGES_MAX, ROUTER_RESTARTS_MAX, ROUTER_RESTARTS_WITHIN, ROUTER_SEGMENTS_MAX,
+    ROUTER_SILENT_MAX,
 };
 
 /// The router's thread has ended again and again: nothing reaches a hub any more. The process must be started again;
@@ -99,7 +100,7 @@ impl Router {
 
     /// Whether a further message may be published. If not, one must come out first.
     pub(super) fn has_room(&self) -> bool {
-        self.under_way.bytes < ROUTER_BYTES_MAX
+        self.under_way.bytes < ROUTER_BYTES_MAX && self.under_way.messages.len() < ROUTER_MESSAGES_MAX
     }
 
     /// Publishes to the hub. It comes out by [`Router::next`], whatever happens to the thread.
@@ -153,7 +154,8 @@ impl Router {
         (self.tx, self.rx) = link().await?;
         self.under_way.since = now;
         for (hub, message) in &self.under_way.messages {
-            self.tx.publish(topic::down(*hub), message.clone())?;
+            // As in `publish`: should this thread end too, `next` sees it.
+            let _ = self.tx.publish(topic::down(*hub), message.clone());
         }
         Ok(())
     }

@@ -114,7 +114,7 @@ async fn compare(arguments: &Arguments) -> anyhow::Result<Outcome> {
     let broker_alone = broker_alone(arguments, &mosquitto).await?;
     drop(mosquitto);
     let by_hand_each = by_hand(arguments, scratch.path(), "each", &[1_000.0, 2_000.0, 3_000.0, 4_000.0]).await?;
-    let rates = [2_000.0, 4_000.0, 6_000.0, 8_000.0, 10_000.0];
+    let rates = [4_000.0, 8_000.0, 12_000.0, 16_000.0, 20_000.0];
     let by_hand_together = by_hand(arguments, scratch.path(), "together", &rates).await?;
     let Arguments { hubs, seconds, .. } = *arguments;
     let load_average = (before, load_average());
@@ -129,7 +129,7 @@ async fn ours(arguments: &Arguments, folder: &Path) -> anyhow::Result<Best> {
     let hubs = usize::try_from(arguments.hubs)?;
     fleet.grow(&server.data().join("run"), hubs, 1)?;
     let mut best = Best::default();
-    for rate in [4_000.0, 8_000.0, 10_000.0, 12_000.0, 14_000.0] {
+    for rate in [4_000.0, 8_000.0, 12_000.0, 16_000.0, 20_000.0] {
         let observations = usize::try_from(READINGS)?;
         let plan = Plan { hubs, rate, seconds: arguments.seconds, observations, feed_clients: 0 };
         let outcome = run(plan, &server, &mut fleet).await?;
