@@ -192,7 +192,8 @@ impl Door {
         self.see_off().await
     }
 
-    /// The sessions end by themselves, within their limits; receipts for what they had taken still go out.
+    /// The sessions end by themselves, within their limits; what they had taken is answered with PUBACK. A receipt may
+    /// not be written any more: its hub sends those records again and is told then.
     async fn see_off(mut self) -> Result<(), RouterLost> {
         self.listener = None;
         loop {

@@ -55,8 +55,8 @@ impl EngineClock {
             }
             tracing::warn!(
                 by_ms,
-                "the wall clock stepped: deadlines run on and none moves; expiry of certificates and tokens is judged \
-                 by the wall clock, so check the machine's time source"
+                "the wall clock stepped: deadlines run on and none moves; TLS judges certificates by the wall clock, \
+                 so check the machine's time source"
             );
         }
         self.wall = (wall, after);
