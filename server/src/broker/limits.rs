@@ -40,8 +40,8 @@ pub const CONNECT_BYTES_MAX: usize = 512;
 pub const PACKET_BYTES_MAX: usize = MESSAGE_BYTES_MAX + 64;
 /// Publishes of one connection that have no answer yet. With so many, nothing further is read.
 pub const UNANSWERED_MAX: usize = 20;
-/// Content of all publishes without an answer, in KiB, over all connections. With so much, those that bring more wait
-/// and read nothing meanwhile.
+/// Content of all publishes without an answer, in KiB, over all connections. With so much, what
+/// comes beyond waits, at most [`UNANSWERED_MAX`] publishes of each connection.
 pub const UNANSWERED_KIB_MAX: usize = 64 * 1024;
 /// Publishes of one hub in a second. When faster, it is read from later.
 pub const MESSAGES_PER_S_MAX: u64 = 50;

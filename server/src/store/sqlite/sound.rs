@@ -5,10 +5,12 @@
 //! safe; what the failed transaction left in the log is not, and with it in place a later commit could be lost with
 //! everything after it when power fails. So nothing is committed behind it. Before the next transaction, everything
 //! that *was* committed is copied out of the log into the store's file and synced there, and the log is emptied, which
-//! takes the failed transaction's rest away (until the next sync of the log a power cut may still bring it back: then it
-//! is committed at the start, before the alert engine reads the store, and batches in it are known by their tags); then the file is opened anew, and the old connection with its
-//! cache is closed. Until all of that succeeds every transaction is refused, so nothing is receipted and `/readyz` says
-//! why.
+//! takes the failed transaction's rest away; then the file is opened anew, and the old connection with its cache is
+//! closed. Until all of that succeeds every transaction is refused, so nothing is receipted and `/readyz` says why.
+//!
+//! Until the next sync of the log a power cut may still bring the failed transaction back. Then it is committed at the
+//! start, before the alert engine reads the store, and batches in it are known by their tags; a change that a person was
+//! told had failed may then be found done.
 //!
 //! The process does not end instead: it could not start on a disk that fails, and nobody would be told why. Emptying
 //! the log first is what makes going on safe: the alert engine has taken the failed transaction back, and reading the
