@@ -13,6 +13,7 @@ pub mod app;
 pub mod config;
 pub mod decode;
 pub mod devices;
+pub mod evaluate;
 pub mod health;
 pub mod identity;
 pub mod intake_item;

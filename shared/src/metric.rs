@@ -33,11 +33,29 @@ pub enum Metric {
     PerfusionIndex,
     /// A device's battery, per cent.
     Battery,
+    /// Glucose of the interstitial fluid, from a sensor under the skin; not that of blood.
+    InterstitialGlucose,
+    /// Fat, as a share of the body's weight, per cent.
+    BodyFat,
+    /// Muscle, as a share of the body's weight, per cent.
+    MuscleShare,
+    /// Muscle, by weight.
+    MuscleMass,
+    /// The body without its fat, by weight.
+    FatFreeMass,
+    /// Water of the body, by weight.
+    BodyWater,
+    /// Electrical impedance of the body, ohm.
+    Impedance,
+    /// Body mass index, as the device computed it.
+    BodyMassIndex,
+    /// Body height, as it was typed into the device.
+    Height,
 }
 
 impl Metric {
     /// Every metric, in wire order.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 21] = [
         Self::HeartRate,
         Self::PulseRate,
         Self::SpO2,
@@ -50,6 +68,15 @@ impl Metric {
         Self::Glucose,
         Self::PerfusionIndex,
         Self::Battery,
+        Self::InterstitialGlucose,
+        Self::BodyFat,
+        Self::MuscleShare,
+        Self::MuscleMass,
+        Self::FatFreeMass,
+        Self::BodyWater,
+        Self::Impedance,
+        Self::BodyMassIndex,
+        Self::Height,
     ];
 
     /// Its name in JSON, rules and storage.
@@ -68,6 +95,15 @@ impl Metric {
             Self::Glucose => "glucose",
             Self::PerfusionIndex => "perfusion_index",
             Self::Battery => "battery",
+            Self::InterstitialGlucose => "interstitial_glucose",
+            Self::BodyFat => "body_fat",
+            Self::MuscleShare => "muscle_share",
+            Self::MuscleMass => "muscle_mass",
+            Self::FatFreeMass => "fat_free_mass",
+            Self::BodyWater => "body_water",
+            Self::Impedance => "impedance",
+            Self::BodyMassIndex => "body_mass_index",
+            Self::Height => "height",
         }
     }
 
@@ -87,6 +123,15 @@ impl Metric {
             Self::Glucose => "Glucose",
             Self::PerfusionIndex => "Perfusion index",
             Self::Battery => "Battery",
+            Self::InterstitialGlucose => "Interstitial glucose",
+            Self::BodyFat => "Body fat",
+            Self::MuscleShare => "Muscle share",
+            Self::MuscleMass => "Muscle mass",
+            Self::FatFreeMass => "Fat-free mass",
+            Self::BodyWater => "Body water",
+            Self::Impedance => "Impedance",
+            Self::BodyMassIndex => "Body mass index",
+            Self::Height => "Height",
         }
     }
 
@@ -101,13 +146,16 @@ impl Metric {
     pub const fn units(self) -> &'static [Unit] {
         match self {
             Self::HeartRate | Self::PulseRate | Self::RespiratoryRate => &[Unit::PerMinute],
-            Self::SpO2 | Self::PerfusionIndex | Self::Battery => &[Unit::Percent],
+            Self::SpO2 | Self::PerfusionIndex | Self::Battery | Self::BodyFat | Self::MuscleShare => &[Unit::Percent],
             Self::Temperature => &[Unit::Celsius, Unit::Fahrenheit],
             Self::SystolicPressure | Self::DiastolicPressure | Self::MeanPressure => {
                 &[Unit::MillimetreOfMercury, Unit::Kilopascal]
             }
-            Self::Weight => &[Unit::Kilogram, Unit::Pound],
-            Self::Glucose => &[Unit::MillimolePerLitre, Unit::MilligramPerDecilitre],
+            Self::Weight | Self::MuscleMass | Self::FatFreeMass | Self::BodyWater => &[Unit::Kilogram, Unit::Pound],
+            Self::Impedance => &[Unit::Ohm],
+            Self::BodyMassIndex => &[Unit::KilogramPerSquareMetre],
+            Self::Height => &[Unit::Metre, Unit::Inch],
+            Self::Glucose | Self::InterstitialGlucose => &[Unit::MillimolePerLitre, Unit::MilligramPerDecilitre],
         }
     }
 

@@ -95,6 +95,19 @@ fn bands(metric: Metric, unit: Unit) -> Option<Bands> {
         (Metric::Glucose, Unit::MilligramPerDecilitre) => (whole(1, 1500), whole(20, 600)),
         (Metric::PerfusionIndex, Unit::Percent) => (hundredths(1, 10_000), hundredths(2, 2000)),
         (Metric::Battery, Unit::Percent) => (whole(0, 100), whole(0, 100)),
+        (Metric::InterstitialGlucose, Unit::MillimolePerLitre) => (tenths(1, 830), tenths(22, 222)),
+        (Metric::InterstitialGlucose, Unit::MilligramPerDecilitre) => (whole(1, 1500), whole(40, 400)),
+        (Metric::BodyFat | Metric::MuscleShare, Unit::Percent) => (tenths(1, 999), whole(3, 75)),
+        (Metric::MuscleMass | Metric::FatFreeMass | Metric::BodyWater, Unit::Kilogram) => {
+            (tenths(1, 6500), whole(1, 200))
+        }
+        (Metric::MuscleMass | Metric::FatFreeMass | Metric::BodyWater, Unit::Pound) => {
+            (tenths(2, 14330), whole(2, 440))
+        }
+        (Metric::Impedance, Unit::Ohm) => (tenths(1, 65_534), whole(100, 1500)),
+        (Metric::BodyMassIndex, Unit::KilogramPerSquareMetre) => (tenths(10, 2500), whole(10, 80)),
+        (Metric::Height, Unit::Metre) => (hundredths(10, 300), hundredths(40, 250)),
+        (Metric::Height, Unit::Inch) => (tenths(40, 1180), tenths(157, 985)),
         _ => return None,
     };
     Some(Bands { possible, likely })

@@ -64,6 +64,16 @@ pub enum NoReading {
     Stale,
     /// The measurement failed.
     MeasurementFailed,
+    /// The device says that its own value is not valid.
+    DeclaredInvalid,
+    /// Demonstration, test or calibration: not of a patient.
+    NotOfAPatient,
+    /// A control solution was measured, not blood.
+    ControlSolution,
+    /// The device itself is faulty.
+    DeviceFault,
+    /// The value is of an earlier measurement or a zero in place of one, and this device (by its model) is known for it.
+    ModelQuirk,
 }
 
 impl NoReading {
@@ -83,6 +93,11 @@ impl NoReading {
             Self::SensorFault => "sensor_fault",
             Self::Stale => "stale",
             Self::MeasurementFailed => "measurement_failed",
+            Self::DeclaredInvalid => "declared_invalid",
+            Self::NotOfAPatient => "not_of_a_patient",
+            Self::ControlSolution => "control_solution",
+            Self::DeviceFault => "device_fault",
+            Self::ModelQuirk => "model_quirk",
         }
     }
 }
@@ -114,15 +129,40 @@ impl Quality {
     pub const DESATURATION: Self = Self(1 << 8);
     /// Signal strength at the lowest step.
     pub const WEAK_SIGNAL: Self = Self(1 << 9);
+    /// The measurement was not at its end: an early estimate, or a value that still changes.
+    pub const PROVISIONAL: Self = Self(1 << 10);
+    /// The device doubts its own value.
+    pub const QUESTIONABLE: Self = Self(1 << 11);
+    /// The pulse was irregular: flagged, does not gate; it may be the patient's heart.
+    pub const IRREGULAR_PULSE: Self = Self(1 << 12);
+    /// The cuff was too loose.
+    pub const LOOSE_CUFF: Self = Self(1 << 13);
+    /// The body or the sensor was not in the right place.
+    pub const WRONG_POSITION: Self = Self(1 << 14);
+    /// Light or electricity from outside disturbed the signal.
+    pub const INTERFERENCE: Self = Self(1 << 15);
+    /// The sensor must be calibrated before it can be believed.
+    pub const CALIBRATION_DUE: Self = Self(1 << 16);
+    /// The device was too hot, too cold, or its sample or strip not as it must be.
+    pub const WRONG_CONDITIONS: Self = Self(1 << 17);
+    /// The clock of the device is not set, or ran wrong: flagged, does not gate; the hub has a clock of its own.
+    pub const DEVICE_CLOCK: Self = Self(1 << 18);
 
     const GATES: u32 = Self::ARTEFACT.0
         | Self::OUT_OF_TRACK.0
         | Self::LOW_PERFUSION.0
         | Self::SENSOR_ALARM.0
         | Self::SEARCHING.0
-        | Self::WEAK_SIGNAL.0;
+        | Self::WEAK_SIGNAL.0
+        | Self::PROVISIONAL.0
+        | Self::QUESTIONABLE.0
+        | Self::LOOSE_CUFF.0
+        | Self::WRONG_POSITION.0
+        | Self::INTERFERENCE.0
+        | Self::CALIBRATION_DUE.0
+        | Self::WRONG_CONDITIONS.0;
 
-    const NAMES: [(Self, &'static str); 10] = [
+    const NAMES: [(Self, &'static str); 19] = [
         (Self::ARTEFACT, "artefact"),
         (Self::OUT_OF_TRACK, "out_of_track"),
         (Self::LOW_PERFUSION, "low_perfusion"),
@@ -133,6 +173,15 @@ impl Quality {
         (Self::SEARCHING, "searching"),
         (Self::DESATURATION, "desaturation"),
         (Self::WEAK_SIGNAL, "weak_signal"),
+        (Self::PROVISIONAL, "provisional"),
+        (Self::QUESTIONABLE, "questionable"),
+        (Self::IRREGULAR_PULSE, "irregular_pulse"),
+        (Self::LOOSE_CUFF, "loose_cuff"),
+        (Self::WRONG_POSITION, "wrong_position"),
+        (Self::INTERFERENCE, "interference"),
+        (Self::CALIBRATION_DUE, "calibration_due"),
+        (Self::WRONG_CONDITIONS, "wrong_conditions"),
+        (Self::DEVICE_CLOCK, "device_clock"),
     ];
 
     /// Both sets together.

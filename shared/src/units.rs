@@ -239,11 +239,23 @@ pub enum Unit {
     /// Milligram per decilitre, `mg/dL`.
     #[serde(rename = "mg/dL")]
     MilligramPerDecilitre,
+    /// Ohm, `Ohm`.
+    #[serde(rename = "Ohm")]
+    Ohm,
+    /// Kilogram per square metre, `kg/m2`.
+    #[serde(rename = "kg/m2")]
+    KilogramPerSquareMetre,
+    /// Metre, `m`.
+    #[serde(rename = "m")]
+    Metre,
+    /// International inch, `[in_i]`.
+    #[serde(rename = "[in_i]")]
+    Inch,
 }
 
 impl Unit {
     /// Every unit, in wire order.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 14] = [
         Self::PerMinute,
         Self::Percent,
         Self::Celsius,
@@ -254,6 +266,10 @@ impl Unit {
         Self::Pound,
         Self::MillimolePerLitre,
         Self::MilligramPerDecilitre,
+        Self::Ohm,
+        Self::KilogramPerSquareMetre,
+        Self::Metre,
+        Self::Inch,
     ];
 
     /// Its UCUM code.
@@ -270,6 +286,10 @@ impl Unit {
             Self::Pound => "[lb_av]",
             Self::MillimolePerLitre => "mmol/L",
             Self::MilligramPerDecilitre => "mg/dL",
+            Self::Ohm => "Ohm",
+            Self::KilogramPerSquareMetre => "kg/m2",
+            Self::Metre => "m",
+            Self::Inch => "[in_i]",
         }
     }
 

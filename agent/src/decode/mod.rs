@@ -7,10 +7,16 @@
 
 pub mod bci;
 pub mod belief;
+pub mod ble;
+pub mod checksum;
+pub mod cursor;
+pub mod date_time;
+pub mod medfloat;
 pub mod nonin_df13;
 pub mod nonin_df8;
 pub mod nonin_packet;
 mod refused;
+pub mod report;
 pub mod window;
 
 use std::fmt;
@@ -18,9 +24,10 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use shared::observation::{Captured, DeviceTime};
-use shared::reading::{NoReading, Quality, Reading};
+use shared::reading::{NoReading, Quality};
 
 pub use refused::{RefusedFrame, Tally};
+pub use report::{Memory, Moment, Readings, Report};
 
 use bci::BciLine;
 use nonin_df8::Df8Line;
@@ -105,23 +112,8 @@ impl FromStr for Protocol {
     }
 }
 
-/// Readings of one moment, as a protocol gave them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Moment {
-    /// When the bytes that completed it came in.
-    pub captured: Captured,
-    /// The device's own clock, if it sent one.
-    pub device_time: Option<DeviceTime>,
-    /// The frame's bytes, if the device says that it is from its memory.
-    pub memory_frame: Option<Vec<u8>>,
-    /// At most one for each metric.
-    pub readings: Vec<Reading>,
-    /// What the device says of its battery, if it does.
-    pub battery_low: Option<bool>,
-}
-
 /// What an oximeter said in one frame or packet, before seconds are made of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unit {
     /// Pulse rate per minute, or why none.
     pub pulse: Result<u16, NoReading>,
@@ -133,8 +125,8 @@ pub struct Unit {
     pub battery_low: Option<bool>,
     /// Its own clock, if it sent one.
     pub device_time: Option<DeviceTime>,
-    /// The frame's bytes, if it is from the device's memory.
-    pub memory_frame: Option<Vec<u8>>,
+    /// Which record it is, if it is from the device's memory.
+    pub memory: Option<Memory>,
     /// How many frames of its second it stands for: more than one where a run has just proved itself.
     pub frames: u32,
 }
@@ -148,7 +140,7 @@ impl Unit {
         quality: Quality,
         battery_low: Option<bool>,
     ) -> Self {
-        Self { pulse, spo2, quality, battery_low, device_time: None, memory_frame: None, frames: 1 }
+        Self { pulse, spo2, quality, battery_low, device_time: None, memory: None, frames: 1 }
     }
 }
 

@@ -10,9 +10,9 @@
 use shared::observation::DeviceTime;
 use shared::reading::{NoReading, Quality};
 
-use super::Unit;
 use super::nonin_packet::{PULSE_MISSING, SPO2_MISSING};
 use super::refused::{RefusedFrame, Tally};
+use super::{Memory, Unit};
 
 const HEADER: [u8; 4] = [0x00, 0x02, 0x00, 0x0D];
 const HEAD_BYTES: usize = 6;
@@ -127,10 +127,11 @@ impl Frame {
         let missing = failed.unwrap_or(NoReading::MissingData);
         let pulse = if failed.is_some() || self.pulse == PULSE_MISSING { Err(missing) } else { Ok(self.pulse) };
         let spo2 = if failed.is_some() || self.spo2 == SPO2_MISSING { Err(missing) } else { Ok(self.spo2) };
-        let memory_frame = self.from_memory().then(|| bytes.to_vec());
+        // The protocol has no numbers of records: time and bytes tell one from another.
+        let memory = self.from_memory().then(|| Memory::of(0, bytes));
         // What a stored frame says of the battery was true when it was stored.
         let battery_low = (!self.from_memory()).then_some(low_battery);
-        Unit { device_time: Some(self.time), memory_frame, ..Unit::live(pulse, spo2, quality, battery_low) }
+        Unit { device_time: Some(self.time), memory, ..Unit::live(pulse, spo2, quality, battery_low) }
     }
 }
 
@@ -185,8 +186,8 @@ mod tests {
         let (found, tally) = units(&[live, stored.clone()].concat());
         let time = DeviceTime { year: 2026, month: 7, day: 28, hour: 14, minute: 30, second: 15 };
         assert_eq!((found[0].pulse, found[0].device_time), (Ok(72), Some(time)));
-        assert_eq!((found[0].quality, &found[0].memory_frame), (Quality::SMART_POINT, &None));
-        assert_eq!((found[1].pulse, &found[1].memory_frame), (Err(NoReading::MissingData), &Some(stored)));
+        assert_eq!((found[0].quality, found[0].memory), (Quality::SMART_POINT, None));
+        assert_eq!((found[1].pulse, found[1].memory), (Err(NoReading::MissingData), Some(Memory::of(0, &stored))));
         assert_eq!((tally.accepted, tally.refused_in_all()), (2, 0));
         assert_eq!(units(&df13_frame(0x0100, 72, 97)).0[0].spo2, Err(NoReading::MeasurementFailed));
     }

@@ -21,11 +21,19 @@ pub enum RefusedFrame {
     Cell,
     /// A line of a recording that cannot be read.
     Line,
+    /// It does not fit what it says of itself: flags, lengths or values that exclude each other.
+    Contradiction,
+    /// A code or an operation that the protocol does not have.
+    Unknown,
+    /// A part that can only be read behind another, which did not come.
+    OutOfOrder,
+    /// This model is known to send what cannot be trusted (the table of quirks says what).
+    ModelQuirk,
 }
 
 impl RefusedFrame {
     /// Every reason.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 13] = [
         Self::Marker,
         Self::Checksum,
         Self::Length,
@@ -35,6 +43,10 @@ impl RefusedFrame {
         Self::Inconsistent,
         Self::Cell,
         Self::Line,
+        Self::Contradiction,
+        Self::Unknown,
+        Self::OutOfOrder,
+        Self::ModelQuirk,
     ];
 
     /// Its name in the status.
@@ -50,6 +62,30 @@ impl RefusedFrame {
             Self::Inconsistent => "inconsistent",
             Self::Cell => "cell",
             Self::Line => "line",
+            Self::Contradiction => "contradiction",
+            Self::Unknown => "unknown",
+            Self::OutOfOrder => "out_of_order",
+            Self::ModelQuirk => "model_quirk",
+        }
+    }
+
+    /// What it means, for people.
+    #[must_use]
+    pub const fn explained(self) -> &'static str {
+        match self {
+            Self::Marker => "the bits or octets that mark its parts are not where they belong",
+            Self::Checksum => "the checksum does not fit",
+            Self::Length => "it is too short, cut off, or of a length that the protocol does not have",
+            Self::FrameLoss => "a part of it is missing",
+            Self::DeviceTime => "the device's own time is not a time",
+            Self::Unproven => "too few like it followed each other to be believed",
+            Self::Inconsistent => "no value in it came twice alike",
+            Self::Cell => "a cell of the recording is not a number",
+            Self::Line => "a line of the recording cannot be read",
+            Self::Contradiction => "it contradicts its own flags",
+            Self::Unknown => "it has a code that the protocol does not have",
+            Self::OutOfOrder => "what it belongs to did not come before it",
+            Self::ModelQuirk => "this model is known to send it wrongly, so that it cannot be trusted",
         }
     }
 

@@ -63,7 +63,7 @@ fn second(protocol: Protocol, pulse: u16, spo2: u8) -> Vec<u8> {
 /// Pulse and saturation of a moment.
 fn values(moment: &Moment) -> (Option<i64>, Option<i64>) {
     let of = |metric| {
-        let reading = moment.readings.iter().find(|reading| reading.metric == metric);
+        let reading = moment.report.readings.iter().find(|reading| reading.metric == metric);
         reading.and_then(|reading| match reading.outcome {
             Outcome::Value(value) => Some(value.decimal.mantissa()),
             Outcome::None(_) => None,
@@ -234,7 +234,7 @@ fn a_finger_off_is_an_observation_each_second() {
     let probe_out = [0x80, 0, 0x50, 127, 127].repeat(180);
     let moments = StreamDecoder::new(Protocol::Bci).push(&probe_out, at(0));
     assert_eq!(moments.len(), 3);
-    let outcomes = moments[2].readings.iter().map(|reading| reading.outcome).collect::<Vec<_>>();
+    let outcomes = moments[2].report.readings.iter().map(|reading| reading.outcome).collect::<Vec<_>>();
     assert_eq!(outcomes, [Outcome::None(NoReading::SensorOff); 2]);
 }
 

@@ -12,7 +12,7 @@ use shared::reading::{NoReading, Quality, Reading};
 use shared::units::{Decimal, Unit as UnitOfMeasure};
 
 use super::refused::{RefusedFrame, Tally};
-use super::{Moment, Unit};
+use super::{Memory, Moment, Report, Unit};
 
 /// One metric inside a second.
 #[derive(Debug)]
@@ -72,7 +72,7 @@ pub struct Window {
     adverse: Quality,
     battery_low: Option<bool>,
     device_time: Option<DeviceTime>,
-    memory_frame: Option<Vec<u8>>,
+    memory: Option<Memory>,
 }
 
 impl Window {
@@ -91,7 +91,7 @@ impl Window {
             adverse: Quality::GOOD,
             battery_low: None,
             device_time: None,
-            memory_frame: None,
+            memory: None,
         }
     }
 
@@ -108,7 +108,7 @@ impl Window {
         self.spo2.add(unit.spo2.map(u16::from), favourable);
         self.battery_low = unit.battery_low.or(self.battery_low);
         self.device_time = unit.device_time.or(self.device_time);
-        self.memory_frame = unit.memory_frame.or(self.memory_frame.take());
+        self.memory = unit.memory.or(self.memory);
         if self.units >= self.units_per_second {
             moments.extend(self.finish(tally));
         }
@@ -128,13 +128,13 @@ impl Window {
         let adverse = std::mem::take(&mut self.adverse);
         let pulse = self.pulse.take(Metric::PulseRate, UnitOfMeasure::PerMinute, adverse);
         let spo2 = self.spo2.take(Metric::SpO2, UnitOfMeasure::Percent, adverse);
-        let readings: Vec<Reading> = [spo2, pulse].into_iter().flatten().collect();
-        let (device_time, memory_frame) = (self.device_time.take(), self.memory_frame.take());
-        let battery_low = self.battery_low.take();
-        if readings.len() < 2 {
+        let (device_time, memory) = (self.device_time.take(), self.memory.take());
+        let mut report = Report { device_time, memory, battery_low: self.battery_low.take(), ..Report::default() };
+        [spo2, pulse].into_iter().flatten().for_each(|reading| report.add(reading));
+        if report.readings.len() < 2 {
             tally.refuse(RefusedFrame::Inconsistent, 1);
         }
-        (!readings.is_empty()).then_some(Moment { captured, device_time, memory_frame, readings, battery_low })
+        (!report.readings.is_empty()).then(|| report.at(captured))
     }
 }
 
@@ -165,7 +165,7 @@ mod tests {
     }
 
     fn value(moment: &Moment, metric: Metric) -> Option<i64> {
-        moment.readings.iter().find(|r| r.metric == metric).and_then(|r| match r.outcome {
+        moment.report.readings.iter().find(|r| r.metric == metric).and_then(|r| match r.outcome {
             Outcome::Value(value) => Some(value.decimal.mantissa()),
             Outcome::None(_) => None,
         })
@@ -200,11 +200,11 @@ mod tests {
         let bad = Unit::live(Ok(70), Ok(97), Quality::ARTEFACT.and(Quality::SMART_POINT), Some(true));
         let moments = run(&mut window, [(0, bad), (333, good(71, 98)), (667, off())]);
         assert_eq!(value(&moments[0], Metric::SpO2), Some(98));
-        assert_eq!(moments[0].readings[0].quality, Quality::ARTEFACT);
-        assert_eq!(moments[0].battery_low, Some(true));
+        assert_eq!(moments[0].report.readings[0].quality, Quality::ARTEFACT);
+        assert_eq!(moments[0].report.battery_low, Some(true));
         let moments = run(&mut window, [(1000, off()), (1333, off()), (1667, off())]);
-        assert_eq!(moments[0].readings[0].outcome, Outcome::None(NoReading::SensorOff));
-        assert_eq!(moments[0].readings[0].quality, Quality::GOOD, "flags do not outlive their second");
+        assert_eq!(moments[0].report.readings[0].outcome, Outcome::None(NoReading::SensorOff));
+        assert_eq!(moments[0].report.readings[0].quality, Quality::GOOD, "flags do not outlive their second");
     }
 
     #[test]

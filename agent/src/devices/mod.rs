@@ -15,12 +15,11 @@ use std::time::Duration;
 
 use runtime::clock::Clock;
 use runtime::supervisor::Supervisor;
-use sha2::{Digest, Sha256};
 use shared::id::DeviceId;
 use shared::observation::DeviceRecordId;
 use tokio::sync::mpsc::Sender;
 
-use crate::decode::{Moment, Protocol};
+use crate::decode::{Memory, Moment, Protocol, Report};
 use crate::intake_item::Taken;
 pub use counters::Counters;
 pub use recording::Column;
@@ -212,21 +211,17 @@ pub struct Joints {
     pub progress: runtime::supervisor::Progress,
 }
 
-/// A decoded moment as the queue's owner takes it.
-fn taken(device: &DeviceId, moment: Moment) -> Taken {
-    let Moment { captured, device_time, memory_frame, readings, battery_low: _ } = moment;
-    let from_memory = memory_frame.map(|frame| {
-        let sum = Sha256::digest(&frame);
-        // The protocols here send neither a serial number nor a record's number: the name on the hub, the time and
-        // the bytes tell one record from another.
-        DeviceRecordId {
-            identity: device.to_string(),
-            record: 0,
-            time: device_time,
-            digest: sum.first_chunk().copied().unwrap_or_default(),
-        }
+/// A decoded moment as the queue's owner takes it. `identity` is the device's serial number or address; where its
+/// protocol has neither, its name on the hub.
+fn taken(device: &DeviceId, identity: Option<&str>, moment: Moment) -> Taken {
+    let Moment { captured, report } = moment;
+    let Report { device_time, memory, slot, readings, battery_low: _ } = report;
+    let from_memory = memory.map(|Memory { record, digest }| {
+        let identity = identity.map_or_else(|| device.to_string(), str::to_owned);
+        DeviceRecordId { identity, record, time: device_time, digest }
     });
-    Taken::Readings { device: device.clone(), slot: None, captured, device_time, from_memory, readings }
+    let readings = readings.into_iter().collect();
+    Taken::Readings { device: device.clone(), slot, captured, device_time, from_memory, readings }
 }
 
 #[cfg(test)]
@@ -246,23 +241,19 @@ mod tests {
     }
 
     #[test]
-    fn a_memory_record_is_told_by_its_bytes() {
+    fn a_memory_record_has_the_devices_identity() {
         let device: DeviceId = "oximeter".parse().unwrap();
-        let moment = |frame: Option<&[u8]>| Moment {
-            captured: crate::decode::tests::at(0),
-            device_time: None,
-            memory_frame: frame.map(<[u8]>::to_vec),
-            readings: Vec::new(),
-            battery_low: None,
+        let id = |memory, identity| {
+            let report = Report { memory, ..Report::default() };
+            match taken(&device, identity, report.at(crate::decode::tests::at(0))) {
+                Taken::Readings { from_memory, .. } => from_memory,
+                _ => None,
+            }
         };
-        let id = |frame| match taken(&device, moment(frame)) {
-            Taken::Readings { from_memory, .. } => from_memory.map(|id| id.digest),
-            _ => None,
-        };
-        assert_eq!(id(None), None);
-        assert_eq!(id(Some(b"a")), id(Some(b"a")));
-        assert_ne!(id(Some(b"a")), id(Some(b"b")));
-        // SHA-256 of "abc", FIPS 180-4.
-        assert_eq!(id(Some(b"abc")).map(|sum| shared::hex::encode(&sum)).unwrap(), "ba7816bf8f01cfea414140de5dae2223");
+        assert_eq!(id(None, None), None);
+        let memory = Memory::of(7, b"a");
+        let stored = id(Some(memory), None).unwrap();
+        assert_eq!((stored.identity.as_str(), stored.record, stored.digest), ("oximeter", 7, memory.digest));
+        assert_eq!(id(Some(memory), Some("S 12")).unwrap().identity, "S 12");
     }
 }

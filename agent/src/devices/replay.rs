@@ -178,12 +178,12 @@ impl Player {
 
     async fn hand_over(&mut self, moments: Vec<Moment>) -> Result<(), Stopped> {
         for moment in moments {
-            if moment.battery_low.is_some() && moment.battery_low != self.battery_low {
-                self.battery_low = moment.battery_low;
+            if moment.report.battery_low.is_some() && moment.report.battery_low != self.battery_low {
+                self.battery_low = moment.report.battery_low;
                 self.state = None;
                 self.tell(DeviceState::Connected).await?;
             }
-            self.send(taken(&self.joints.device, moment)).await?;
+            self.send(taken(&self.joints.device, None, moment)).await?;
         }
         Ok(())
     }

@@ -139,14 +139,14 @@ impl Line {
             self.wait = REOPEN_FIRST;
         }
         self.joints.counters.add(&self.decoder.take_tally());
-        if let Some(low) = moments.iter().rev().find_map(|moment| moment.battery_low) {
+        if let Some(low) = moments.iter().rev().find_map(|moment| moment.report.battery_low) {
             self.presence.battery(low);
         }
         // A state comes before the readings that it is about.
         self.say_change();
         for moment in moments {
             let captured = moment.captured;
-            let given_up = self.outbox.readings(taken(&self.joints.device, moment), captured);
+            let given_up = self.outbox.readings(taken(&self.joints.device, None, moment), captured);
             self.joints.counters.overrun_by(given_up);
         }
     }

@@ -37,7 +37,16 @@ const fn is_spot(metric: Metric) -> bool {
         | Metric::DiastolicPressure
         | Metric::MeanPressure
         | Metric::Weight
-        | Metric::Glucose => true,
+        | Metric::Glucose
+        | Metric::InterstitialGlucose
+        | Metric::BodyFat
+        | Metric::MuscleShare
+        | Metric::MuscleMass
+        | Metric::FatFreeMass
+        | Metric::BodyWater
+        | Metric::Impedance
+        | Metric::BodyMassIndex
+        | Metric::Height => true,
         Metric::HeartRate
         | Metric::PulseRate
         | Metric::SpO2

@@ -47,7 +47,7 @@ impl Limit {
 
 impl Amount {
     /// The value in the metric's first unit: `(value + offset) × numerator ÷ denominator`. `None` where there is no
-    /// conversion. Factors: 1 kPa = 7.50062 mmHg (NIST SP 811), 1 lb = 0.45359237 kg exactly, glucose 18.0156 mg/dL
+    /// conversion. Factors: 1 kPa = 7.50062 mmHg (NIST SP 811), 1 lb = 0.45359237 kg and 1 in = 0.0254 m exactly, glucose 18.0156 mg/dL
     /// for 1 mmol/L (molar mass 180.156 g).
     #[must_use]
     pub fn of(metric: Metric, value: Value) -> Option<Self> {
@@ -58,6 +58,7 @@ impl Amount {
             (Unit::Kilopascal, Unit::MillimetreOfMercury) => (0, 750_062, 100_000),
             (Unit::Pound, Unit::Kilogram) => (0, 45_359_237, 100_000_000),
             (Unit::MilligramPerDecilitre, Unit::MillimolePerLitre) => (0, 10_000, 180_156),
+            (Unit::Inch, Unit::Metre) => (0, 254, 10_000),
             _ => return None,
         };
         let numerator = nano(value.decimal)?.checked_add(offset)?.checked_mul(numerator)?;

@@ -4,6 +4,7 @@
 pub mod clock;
 pub mod config_file;
 pub mod entropy;
+pub mod evaluate;
 pub mod exit;
 pub mod files;
 pub mod logging;

@@ -1,0 +1,26 @@
+//! Decoded fields as the JSON of the vectors.
+
+use serde_json::{Value as Json, json};
+use shared::observation::DeviceTime;
+use shared::units::Decimal;
+
+/// A decimal: its digits and the nearest float.
+pub(super) fn decimal(value: Decimal) -> Json {
+    let text = value.to_string();
+    let number: f64 = text.parse().unwrap_or(f64::NAN);
+    json!({ "decimal": text, "number": number })
+}
+
+/// The device's time; an unknown part is null.
+pub(super) fn date_time(time: DeviceTime) -> Json {
+    let known = |part: u16| if part == 0 { Json::Null } else { part.into() };
+    json!({
+        "year": known(time.year), "month": known(time.month.into()), "day": known(time.day.into()),
+        "hour": time.hour, "minute": time.minute, "second": time.second,
+    })
+}
+
+/// A field that may not be there.
+pub(super) fn optional<T>(value: Option<T>, json: impl FnOnce(T) -> Json) -> Json {
+    value.map_or(Json::Null, json)
+}

@@ -1,0 +1,22 @@
+//! The areas of the port for independent verification (`runtime::evaluate`): each calls the decoders the agent runs.
+
+mod basics;
+mod ble_vitals;
+mod json;
+
+use runtime::evaluate::{Answer, Area};
+
+use crate::decode::RefusedFrame;
+
+/// The areas, by name.
+pub const AREAS: &[Area] = &[
+    ("ble-heart-rate", ble_vitals::heart_rate),
+    ("crc", basics::crc),
+    ("datetime", basics::date_time),
+    ("medfloat", basics::medfloat),
+];
+
+/// A frame that is refused, with the reason.
+fn rejected(why: RefusedFrame) -> Answer {
+    Answer::of("rejected").with("reason", why.explained().into())
+}
