@@ -56,6 +56,8 @@ pub(super) struct Router {
     tx: LinkTx,
     rx: LinkRx,
     under_way: UnderWay,
+    // The router has paused the link, and has not been told that what it had was taken.
+    owes_ready: bool,
     // When the router was started again, newest last.
     restarts: VecDeque<Tick>,
 }
@@ -95,7 +97,7 @@ impl Router {
     /// [`RouterLost`]
     pub(super) async fn start() -> Result<Self, RouterLost> {
         let (tx, rx) = link().await?;
-        Ok(Self { tx, rx, under_way: UnderWay::default(), restarts: VecDeque::new() })
+        Ok(Self { tx, rx, under_way: UnderWay::default(), owes_ready: false, restarts: VecDeque::new() })
     }
 
     /// Whether a further message may be published. If not, one must come out first.
@@ -122,12 +124,17 @@ impl Router {
     /// [`RouterLost`]: see [`Router::restart`].
     pub(super) async fn next(&mut self, now: impl Fn() -> Tick) -> Result<Vec<(HubId, Bytes)>, RouterLost> {
         loop {
+            if self.owes_ready {
+                // It waits only for a place in the router's channel, and then nothing was said: it is said again.
+                self.rx.wake().await?;
+                self.owes_ready = false;
+            }
             match self.rx.next().await? {
                 Some(Notification::Forward(forward)) => {
                     return Ok(self.under_way.came_out(&forward.publish.payload, now()));
                 }
                 // The router pauses a link whose buffer is full until it hears this.
-                Some(Notification::Unschedule) => self.rx.wake().await?,
+                Some(Notification::Unschedule) => self.owes_ready = true,
                 Some(Notification::Disconnect(..)) => return Err(RouterLost("the router closed the link".into())),
                 _ => {}
             }
@@ -152,6 +159,7 @@ impl Router {
         let cause = &why.0;
         tracing::error!(%cause, "the in-process MQTT router has ended; a new one takes over and nothing is lost");
         (self.tx, self.rx) = link().await?;
+        self.owes_ready = false;
         self.under_way.since = now;
         for (hub, message) in &self.under_way.messages {
             // As in `publish`: should this thread end too, `next` sees it.
@@ -229,6 +237,31 @@ mod tests {
         assert!(!router.has_room());
         assert_eq!(out(&mut router).await.len(), 1);
         assert!(router.has_room());
+    }
+
+    #[tokio::test]
+    async fn what_the_router_must_hear_is_said_after_the_wait_for_it_was_dropped() {
+        let mut router = Router::start().await.unwrap();
+        for number in 0..600_u32 {
+            router.publish(HUB, number.to_be_bytes().to_vec(), now());
+        }
+        let mut seen = 0;
+        // Up to the router's pause: as `next` leaves it, dropped before it could say that it goes on.
+        while !router.owes_ready {
+            let came = tokio::time::timeout(Duration::from_secs(10), router.rx.next()).await.unwrap().unwrap();
+            match came {
+                Some(Notification::Unschedule) => router.owes_ready = true,
+                Some(Notification::Forward(forward)) => {
+                    seen += router.under_way.came_out(&forward.publish.payload, now()).len();
+                }
+                _ => {}
+            }
+        }
+        assert!(seen < 600, "the router has paused");
+        while seen < 600 {
+            seen += out(&mut router).await.len();
+        }
+        assert!(!router.owes_ready);
     }
 
     #[tokio::test]
