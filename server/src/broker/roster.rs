@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use shared::id::HubId;
 use shared::time::Tick;
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::limits::TAKE_OVER_MAX;
@@ -21,7 +21,7 @@ pub(crate) struct Roster(Arc<Mutex<Seats>>);
 
 #[derive(Debug, Default)]
 struct Seats {
-    by_hub: HashMap<HubId, Holder>,
+    by_hub: HashMap<HubId, Place>,
     last_number: u64,
     paces: Paces,
     // The last that was shown: most hubs' certificates have the same ones above them.
@@ -29,12 +29,27 @@ struct Seats {
 }
 
 #[derive(Debug)]
+struct Place {
+    // One sits at a time, in the order they came.
+    chair: Arc<Semaphore>,
+    // How many sit or wait. The place is kept for as long as one does, also when those who came last have given up:
+    // whoever comes next waits for the same chair.
+    present: usize,
+    // The newest that came and has not given up.
+    newest: Option<Holder>,
+}
+
+impl Default for Place {
+    fn default() -> Self {
+        Self { chair: Arc::new(Semaphore::new(1)), present: 0, newest: None }
+    }
+}
+
+#[derive(Debug)]
 struct Holder {
     number: u64,
     asked_to_leave: CancellationToken,
     why: Arc<Mutex<Refusal>>,
-    // Resolves when the session has let the seat go.
-    gone: Option<oneshot::Receiver<()>>,
     // Where its messages go, once it listens.
     mailbox: Option<Mailbox>,
     // What it showed, once it sits.
@@ -51,13 +66,26 @@ pub(crate) struct Seat {
     why: Arc<Mutex<Refusal>>,
     // How fast the hub talks, once the older session has gone: the pace goes from seat to seat.
     pace: Option<Pace>,
-    _going: oneshot::Sender<()>,
+    // Once it sits.
+    sitting: Option<OwnedSemaphorePermit>,
 }
 
 impl Holder {
     fn ask_to_leave(&self, reason: Refusal) {
         *self.why.lock().unwrap_or_else(PoisonError::into_inner) = reason;
         self.asked_to_leave.cancel();
+    }
+}
+
+impl Seats {
+    fn newest(&self, hub: HubId) -> Option<&Holder> {
+        self.by_hub.get(&hub)?.newest.as_ref()
+    }
+
+    /// The seat's, unless a newer one came.
+    fn own(&mut self, seat: &Seat) -> Option<&mut Holder> {
+        let newest = self.by_hub.get_mut(&seat.hub)?.newest.as_mut();
+        newest.filter(|holder| holder.number == seat.number)
     }
 }
 
@@ -74,27 +102,31 @@ impl Roster {
         self.seats(|seats| seats.paces.connect(hub, now))
     }
 
-    /// Takes the hub's seat; asks whoever holds it to leave, and waits until they have.
+    /// Takes the hub's seat; asks whoever holds it to leave, and waits until they have. Two sessions of a hub never sit
+    /// at once, so what an older one says of the hub's coming and going is said before the newer one's. May be dropped
+    /// half-way.
+    ///
+    /// # Errors
+    /// [`Refusal::OlderSessionStuck`] after [`TAKE_OVER_MAX`]; the older one keeps the seat until it ends.
     pub(crate) async fn take(&self, hub: HubId) -> Result<Seat, Refusal> {
-        let (going, gone) = oneshot::channel();
         let asked_to_leave = CancellationToken::new();
         let why = Arc::new(Mutex::new(Refusal::TakenOver));
-        let (number, older) = self.seats(|seats| {
+        let (number, chair) = self.seats(|seats| {
             seats.last_number = seats.last_number.saturating_add(1);
             let number = seats.last_number;
+            let place = seats.by_hub.entry(hub).or_default();
+            place.present = place.present.saturating_add(1);
             let (asked_to_leave, why) = (asked_to_leave.clone(), why.clone());
-            let holder = Holder { number, asked_to_leave, why, gone: Some(gone), mailbox: None, shown: None };
-            (number, seats.by_hub.insert(hub, holder))
-        });
-        let mut seat = Seat { roster: self.clone(), hub, number, asked_to_leave, why, pace: None, _going: going };
-        if let Some(mut older) = older {
-            older.asked_to_leave.cancel();
-            if let Some(gone) = older.gone.take() {
-                // The sender is never used, only dropped: an error is the end we wait for.
-                let ended = tokio::time::timeout(TAKE_OVER_MAX, gone).await;
-                ended.map_err(|_| Refusal::OlderSessionStuck)?.ok();
+            let older = place.newest.replace(Holder { number, asked_to_leave, why, mailbox: None, shown: None });
+            if let Some(older) = older {
+                older.asked_to_leave.cancel();
             }
-        }
+            (number, place.chair.clone())
+        });
+        let roster = self.clone();
+        let mut seat = Seat { roster, hub, number, asked_to_leave, why, pace: None, sitting: None };
+        let sitting = tokio::time::timeout(TAKE_OVER_MAX, chair.acquire_owned()).await;
+        seat.sitting = Some(sitting.map_err(|_| Refusal::OlderSessionStuck)?.map_err(|_| Refusal::Stopping)?);
         seat.pace = Some(self.seats(|seats| seats.paces.of(hub)));
         Ok(seat)
     }
@@ -102,16 +134,18 @@ impl Roster {
     /// Asks the hub's session to leave. Whether there was one.
     pub(crate) fn ask_to_leave(&self, hub: HubId, reason: Refusal) -> bool {
         self.seats(|seats| {
-            let Some(holder) = seats.by_hub.get(&hub) else { return false };
-            holder.ask_to_leave(reason);
-            true
+            let holder = seats.newest(hub);
+            holder.map(|holder| holder.ask_to_leave(reason)).is_some()
         })
     }
 
     /// The sessions and what they showed.
     pub(crate) fn shown(&self) -> Vec<(HubId, u64, Shown)> {
         self.seats(|seats| {
-            let shown = |(hub, holder): (&HubId, &Holder)| Some((*hub, holder.number, holder.shown.clone()?));
+            let shown = |(hub, place): (&HubId, &Place)| {
+                let holder = place.newest.as_ref()?;
+                Some((*hub, holder.number, holder.shown.clone()?))
+            };
             seats.by_hub.iter().filter_map(shown).collect()
         })
     }
@@ -119,7 +153,7 @@ impl Roster {
     /// Asks this session of the hub to leave. Whether it is here.
     pub(crate) fn ask_session_to_leave(&self, hub: HubId, number: u64, reason: Refusal) -> bool {
         self.seats(|seats| {
-            let holder = seats.by_hub.get(&hub).filter(|holder| holder.number == number);
+            let holder = seats.newest(hub).filter(|holder| holder.number == number);
             holder.map(|holder| holder.ask_to_leave(reason)).is_some()
         })
     }
@@ -131,7 +165,7 @@ impl Roster {
 
     /// Where the hub's messages go, if it is here and listens.
     pub(crate) fn mailbox(&self, hub: HubId) -> Option<Mailbox> {
-        self.seats(|seats| seats.by_hub.get(&hub).and_then(|holder| holder.mailbox.clone()))
+        self.seats(|seats| seats.newest(hub).and_then(|holder| holder.mailbox.clone()))
     }
 
     /// How many are here.
@@ -149,9 +183,7 @@ impl Seat {
                 None => shown,
             };
             seats.last_shown = Some(shown.clone());
-            if let Some(holder) = seats.by_hub.get_mut(&self.hub)
-                && holder.number == self.number
-            {
+            if let Some(holder) = seats.own(self) {
                 holder.shown = Some(shown);
             }
         });
@@ -177,9 +209,7 @@ impl Seat {
     pub(crate) fn subscribed(&self) -> Mailbox {
         let mailbox = Mailbox::default();
         self.roster.seats(|seats| {
-            if let Some(holder) = seats.by_hub.get_mut(&self.hub)
-                && holder.number == self.number
-            {
+            if let Some(holder) = seats.own(self) {
                 holder.mailbox = Some(mailbox.clone());
             }
         });
@@ -193,7 +223,10 @@ impl Drop for Seat {
             if let Some(pace) = self.pace {
                 seats.paces.keep(self.hub, pace);
             }
-            if seats.by_hub.get(&self.hub).is_some_and(|holder| holder.number == self.number) {
+            let Some(place) = seats.by_hub.get_mut(&self.hub) else { return };
+            place.newest.take_if(|holder| holder.number == self.number);
+            place.present = place.present.saturating_sub(1);
+            if place.present == 0 {
                 seats.by_hub.remove(&self.hub);
             }
         });
@@ -232,6 +265,28 @@ mod tests {
         drop(third);
         assert_eq!(roster.len(), 0);
         assert!(!roster.ask_to_leave(HUB, Refusal::Revoked));
+    }
+
+    #[tokio::test]
+    async fn who_does_not_end_keeps_the_seat_from_all_that_come() {
+        let roster = Roster::default();
+        let stuck = roster.take(HUB).await.unwrap();
+        stuck.subscribed();
+        for _ in 0..3 {
+            // As when the time for it to end is over: each gives up, and it is here still.
+            let mut waits = Box::pin(roster.take(HUB));
+            assert!((&mut waits).now_or_never().is_none());
+            drop(waits);
+            assert_eq!((roster.len(), roster.is_subscribed(HUB)), (1, false));
+        }
+        let mut next = Box::pin(roster.take(HUB));
+        assert!((&mut next).now_or_never().is_none(), "it would sit beside the stuck one");
+        drop(stuck);
+        let next = next.await.unwrap();
+        assert_eq!(roster.len(), 1);
+        assert!(next.asked_to_leave().now_or_never().is_none());
+        drop(next);
+        assert_eq!(roster.len(), 0, "nothing stays behind");
     }
 
     #[tokio::test]
