@@ -8,7 +8,7 @@ use bytes::BytesMut;
 use runtime::clock::Clock;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
@@ -16,11 +16,13 @@ use tokio_util::sync::CancellationToken;
 use super::acl;
 use super::identity::{self, Identity};
 use super::limits::{ADMISSION_MAX, CONNECT_MAX, HANDSHAKE_WAIT_MAX, TLS_MAX, WRITE_MAX};
+use super::narrow::Narrow;
 use super::packet::{self, ConnectAnswer, Packet};
 use super::ports::{Admission, Intake};
 use super::refusal::Refusal;
 use super::roster::{Roster, Seat};
 use super::tls::{Shown, Tls};
+use super::turns::Turns;
 use crate::web::metrics::Metrics;
 
 /// What every connection of the door shares.
@@ -32,13 +34,14 @@ pub(super) struct Shared {
     pub(super) clock: Clock,
     pub(super) metrics: Arc<Metrics>,
     pub(super) handshakes: Arc<Semaphore>,
+    pub(super) admissions: Semaphore,
     pub(super) unanswered_kib: Arc<Semaphore>,
     pub(super) stop: CancellationToken,
 }
 
 /// A hub that has shaken hands.
 pub(super) struct Guest {
-    pub(super) stream: TlsStream<TcpStream>,
+    pub(super) stream: TlsStream<Narrow>,
     pub(super) identity: Identity,
     pub(super) seat: Seat,
     pub(super) keep_alive: Duration,
@@ -46,18 +49,21 @@ pub(super) struct Guest {
     pub(super) buffer: BytesMut,
 }
 
-/// Waits for its turn, then shakes hands.
+/// Shakes hands, a turn at a time; then reads CONNECT, asks the store and takes the hub's seat.
 pub(super) async fn shake_hands(
     shared: &Shared,
     socket: TcpStream,
     of_address: Arc<Semaphore>,
 ) -> Result<Guest, Refusal> {
-    let turn = within(HANDSHAKE_WAIT_MAX, Refusal::HandshakesFull, turn(shared, of_address)).await?;
     // Small packets both ways; waiting to fill segments would only delay them. A socket that refuses is about to fail.
     let _ = socket.set_nodelay(true);
     let tls = shared.tls.current();
-    let accepting = TlsAcceptor::from(Arc::clone(&tls)).accept(socket);
-    let mut stream = within(TLS_MAX, Refusal::TlsTimeout, async { accepting.await.map_err(|_| Refusal::Tls) }).await?;
+    let turns = Turns { of_address, of_all: shared.handshakes.clone(), wait_max: HANDSHAKE_WAIT_MAX };
+    // All that is costly, the signatures of both sides, is done between two waits for the socket.
+    let accepting = TlsAcceptor::from(Arc::clone(&tls)).accept(Narrow::new(socket));
+    let accepting = async { turns.take(accepting).await?.map_err(|_| Refusal::Tls) };
+    let mut stream = within(TLS_MAX, Refusal::TlsTimeout, accepting).await?;
+    stream.get_mut().0.widen();
     let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
     let certificate = chain.first().ok_or(Refusal::Certificate)?;
     let shown = Shown::new(chain).ok_or(Refusal::Certificate)?;
@@ -70,7 +76,6 @@ pub(super) async fn shake_hands(
             within(CONNECT_MAX, Refusal::ConnectTimeout, read_connect(&mut stream, &mut buffer, &identity)).await?;
         in_pace?;
         admit(shared, &identity).await?;
-        drop(turn);
         let seat = shared.roster.take(identity.hub).await?;
         seat.showed(shown.clone());
         // Replaced since TLS looked, and perhaps since those who sit were looked at.
@@ -96,22 +101,16 @@ pub(super) async fn shake_hands(
     Ok(Guest { stream, identity, seat, keep_alive: Duration::from_secs(keep_alive_s.into()), buffer })
 }
 
-async fn turn(
-    shared: &Shared,
-    of_address: Arc<Semaphore>,
-) -> Result<(OwnedSemaphorePermit, OwnedSemaphorePermit), Refusal> {
-    let first = of_address.acquire_owned().await.map_err(|_| Refusal::Stopping)?;
-    let second = shared.handshakes.clone().acquire_owned().await.map_err(|_| Refusal::Stopping)?;
-    Ok((first, second))
-}
-
 async fn admit(shared: &Shared, identity: &Identity) -> Result<(), Refusal> {
-    let asking = async { shared.admission.admits(identity).await.map_err(|_| Refusal::StoreSilent) };
+    let asking = async {
+        let _place = shared.admissions.acquire().await.map_err(|_| Refusal::Stopping)?;
+        shared.admission.admits(identity).await.map_err(|_| Refusal::StoreSilent)
+    };
     if within(ADMISSION_MAX, Refusal::StoreSilent, asking).await? { Ok(()) } else { Err(Refusal::NotAdmitted) }
 }
 
 async fn read_connect(
-    stream: &mut TlsStream<TcpStream>,
+    stream: &mut TlsStream<Narrow>,
     buffer: &mut BytesMut,
     identity: &Identity,
 ) -> Result<u16, Refusal> {

@@ -7,20 +7,36 @@ use shared::wire::MESSAGE_BYTES_MAX;
 /// Connections in all: ten thousand hubs, and room for strangers and for hubs that come again before their older
 /// connection has ended. A further one is closed at once and counted.
 pub const CONNECTIONS_MAX: usize = 12_000;
-/// Connections of one address that have not proved who they are. A further one is closed at once and counted;
-/// those that have proved it do not count, so a house or a network behind one address is no smaller for it.
+/// Connections that have not proved who they are, all together: no number of strangers takes the ten thousand places of
+/// hubs that are here. At a further one the oldest of the address that has most is closed, if that address has at least
+/// two more; else the further one is closed at once. Both are counted. When the power comes back in a region, ten
+/// thousand hubs connect at once and most are closed here; each comes again after its agent's growing wait, until all
+/// are in.
+pub const STRANGERS_MAX: usize = CONNECTIONS_MAX - 10_000;
+/// Connections of one address that have not proved who they are, where the /64 of an IPv6 address counts as one. A
+/// further one is closed at once and counted; those that have proved it do not count, so a house or a network behind one
+/// address is no smaller for it.
 pub const STRANGERS_PER_ADDRESS_MAX: usize = 512;
-/// Handshakes in progress, from the first octet of TLS to CONNACK. A further one waits for [`HANDSHAKE_WAIT_MAX`].
+/// Handshakes that the processor works on. A place is held from when octets have come until all that follows from them
+/// is computed and sent, and none while the door waits for the other side. A further one waits for
+/// [`HANDSHAKE_WAIT_MAX`].
 pub const HANDSHAKES_MAX: usize = 64;
-/// Handshakes of one address in progress: one address cannot take all of them. A further one waits likewise.
+/// Handshakes of one address that the processor works on: one address cannot take all places. A further one waits
+/// likewise.
 pub const HANDSHAKES_PER_ADDRESS_MAX: usize = 48;
-/// How long a connection waits for its turn to shake hands. Then it is closed.
-pub const HANDSHAKE_WAIT_MAX: Duration = Duration::from_secs(10);
-/// How long TLS may take. Then the connection is closed.
+/// How long a handshake waits each time it needs a place. Then the connection is closed.
+pub const HANDSHAKE_WAIT_MAX: Duration = Duration::from_secs(5);
+/// How long TLS may take, from accepting the connection on and with all waiting. Then the connection is closed.
 pub const TLS_MAX: Duration = Duration::from_secs(10);
+/// Octets of TLS that are read before the other side has proved who it is: a hub's ClientHello, with post-quantum
+/// shares too, and its certificates are some 4 KiB. At a further one the connection is closed, so that all strangers
+/// together hold 32 MiB of it at most.
+pub const HANDSHAKE_BYTES_MAX: usize = 16 * 1024;
 /// How long CONNECT may take after TLS. Then the connection is closed.
 pub const CONNECT_MAX: Duration = Duration::from_secs(5);
-/// How long the store may take to say whether a hub may come in. Then the connection is closed.
+/// Hubs with a good certificate about which the store is asked. A further one waits within [`ADMISSION_MAX`].
+pub const ADMISSIONS_MAX: usize = 64;
+/// How long the store may take to say whether a hub may come in, with the wait to ask. Then the connection is closed.
 pub const ADMISSION_MAX: Duration = Duration::from_secs(10);
 /// How long a write may take. Then the connection is closed.
 pub const WRITE_MAX: Duration = Duration::from_secs(10);
@@ -40,8 +56,8 @@ pub const CONNECT_BYTES_MAX: usize = 512;
 pub const PACKET_BYTES_MAX: usize = MESSAGE_BYTES_MAX + 64;
 /// Publishes of one connection that have no answer yet. With so many, nothing further is read.
 pub const UNANSWERED_MAX: usize = 20;
-/// Content of all publishes without an answer, in KiB, over all connections. With so much, what
-/// comes beyond waits, at most [`UNANSWERED_MAX`] publishes of each connection.
+/// Content of all publishes without an answer, in KiB, over all connections. With so much, a connection that brings a
+/// further one is not read from until there is room, in the order they asked; what it brought stays in its own buffer.
 pub const UNANSWERED_KIB_MAX: usize = 64 * 1024;
 /// Publishes of one hub in a second. When faster, it is read from later.
 pub const MESSAGES_PER_S_MAX: u64 = 50;

@@ -14,6 +14,7 @@ mod front;
 pub mod identity;
 pub mod limits;
 mod mailbox;
+mod narrow;
 mod pace;
 pub mod packet;
 mod ports;
@@ -21,10 +22,11 @@ mod refusal;
 mod roster;
 mod router;
 mod session;
+mod strangers;
 pub mod tls;
+mod turns;
 
-use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -43,12 +45,10 @@ pub use tls::{Tls, TlsMaterial, TlsMisuse};
 use crate::web::metrics::Metrics;
 use account::Account;
 use front::Shared;
-use limits::{
-    ACCEPT_PAUSE, CONNECTIONS_MAX, HANDSHAKES_MAX, HANDSHAKES_PER_ADDRESS_MAX, STRANGERS_PER_ADDRESS_MAX,
-    UNANSWERED_KIB_MAX,
-};
+use limits::{ACCEPT_PAUSE, ADMISSIONS_MAX, CONNECTIONS_MAX, HANDSHAKES_MAX, UNANSWERED_KIB_MAX};
 use roster::Roster;
 use router::Router;
+use strangers::{Entered, Entry, Strangers};
 
 /// What the door is made of.
 pub struct DoorParts {
@@ -79,15 +79,9 @@ pub struct Door {
     down: mpsc::Receiver<(HubId, Vec<u8>)>,
     router: Router,
     guests: JoinSet<()>,
-    // An entry for each address with a connection that has not proved who it is.
-    strangers: HashMap<IpAddr, Strangers>,
-    proved: mpsc::Receiver<IpAddr>,
-    proving: mpsc::Sender<IpAddr>,
-}
-
-struct Strangers {
-    count: usize,
-    handshakes: Arc<Semaphore>,
+    strangers: Strangers,
+    proved: mpsc::Receiver<Entry>,
+    proving: mpsc::Sender<Entry>,
 }
 
 /// Asks things of the door. Cheap to clone.
@@ -151,13 +145,14 @@ impl Door {
             clock: parts.clock,
             metrics: parts.metrics,
             handshakes: Arc::new(Semaphore::new(HANDSHAKES_MAX)),
+            admissions: Semaphore::new(ADMISSIONS_MAX),
             unanswered_kib: Arc::new(Semaphore::new(UNANSWERED_KIB_MAX)),
             stop: parts.stop,
         });
         // One place for each connection, so that none ever waits to say who it was.
         let (proving, proved) = mpsc::channel(CONNECTIONS_MAX);
         let guests = JoinSet::new();
-        let strangers = HashMap::new();
+        let strangers = Strangers::default();
         let (listener, down) = (Some(parts.listener), parts.down);
         let door = Self { listener, shared, down, router, guests, strangers, proved, proving };
         Ok((door, handle))
@@ -178,7 +173,7 @@ impl Door {
                     Some((hub, bytes)) => self.send_down(hub, bytes),
                     None => down_open = false,
                 },
-                Some(address) = self.proved.recv() => self.forget_stranger(address),
+                Some(entry) = self.proved.recv() => self.strangers.forget(entry),
                 Some(_) = self.guests.join_next() => {}
                 accepted = accept(self.listener.as_ref()) => match accepted {
                     Ok((socket, address)) => self.welcome(socket, address),
@@ -234,31 +229,16 @@ impl Door {
 
     fn welcome(&mut self, socket: TcpStream, address: SocketAddr) {
         let account = Account::open(self.shared.metrics.clone());
-        let ip = address.ip().to_canonical();
         if self.guests.len() >= CONNECTIONS_MAX {
             return account.refused(Refusal::Full);
         }
-        let strangers = self.strangers.entry(ip).or_insert_with(|| Strangers {
-            count: 0,
-            handshakes: Arc::new(Semaphore::new(HANDSHAKES_PER_ADDRESS_MAX)),
-        });
-        if strangers.count >= STRANGERS_PER_ADDRESS_MAX {
-            return account.refused(Refusal::AddressFull);
-        }
-        strangers.count = strangers.count.saturating_add(1);
-        let of_address = strangers.handshakes.clone();
+        let entered = match self.strangers.enter(address.ip()) {
+            Ok(entered) => entered,
+            Err(refusal) => return account.refused(refusal),
+        };
         let (shared, proving) = (self.shared.clone(), self.proving.clone());
-        let stranger = Stranger { ip, proving };
-        self.guests.spawn(async move { attend(&shared, socket, of_address, stranger, account).await });
-    }
-
-    fn forget_stranger(&mut self, ip: IpAddr) {
-        if let Some(strangers) = self.strangers.get_mut(&ip) {
-            strangers.count = strangers.count.saturating_sub(1);
-            if strangers.count == 0 {
-                self.strangers.remove(&ip);
-            }
-        }
+        let stranger = Stranger { entry: entered.entry, proving };
+        self.guests.spawn(async move { attend(&shared, socket, entered, stranger, account).await });
     }
 }
 
@@ -280,30 +260,25 @@ async fn next_out(router: &mut Router, clock: &Clock) -> Result<Vec<(HubId, Byte
     }
 }
 
-/// Counts against its address until dropped.
+/// Is in the books of strangers until dropped.
 struct Stranger {
-    ip: IpAddr,
-    proving: mpsc::Sender<IpAddr>,
+    entry: Entry,
+    proving: mpsc::Sender<Entry>,
 }
 
 impl Drop for Stranger {
     fn drop(&mut self) {
         // There is a place for every connection; it fails only when the door is gone.
-        let _ = self.proving.try_send(self.ip);
+        let _ = self.proving.try_send(self.entry);
     }
 }
 
-async fn attend(
-    shared: &Shared,
-    socket: TcpStream,
-    of_address: Arc<Semaphore>,
-    stranger: Stranger,
-    mut account: Account,
-) {
+async fn attend(shared: &Shared, socket: TcpStream, entered: Entered, stranger: Stranger, mut account: Account) {
     let shaking = async {
         tokio::select! {
             () = shared.stop.cancelled() => Err(Refusal::Stopping),
-            guest = front::shake_hands(shared, socket, of_address) => guest,
+            () = entered.pushed_out.cancelled() => Err(Refusal::StrangersFull),
+            guest = front::shake_hands(shared, socket, entered.of_address) => guest,
         }
     };
     let guest = match shaking.await {

@@ -11,6 +11,9 @@ pub enum Refusal {
     /// Too many unproven connections from one address.
     #[error("too many connections of this address have not proved who they are")]
     AddressFull,
+    /// Too many unproven connections in all: it came when they were there, or had to go for one that came.
+    #[error("too many connections have not proved who they are")]
+    StrangersFull,
     /// Waited too long for its turn to shake hands.
     #[error("too many handshakes are in progress")]
     HandshakesFull,
@@ -110,6 +113,7 @@ impl Refusal {
         match self {
             Self::Full => "full",
             Self::AddressFull => "address_full",
+            Self::StrangersFull => "strangers_full",
             Self::HandshakesFull => "handshakes_full",
             Self::TlsTimeout => "tls_timeout",
             Self::Tls => "tls",

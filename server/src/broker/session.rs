@@ -10,7 +10,6 @@ use shared::time::Tick;
 use shared::topic;
 use shared::wire::MESSAGE_BYTES_MAX;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
-use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
 use super::acl;
@@ -18,6 +17,7 @@ use super::front::{Guest, Shared, write};
 use super::identity::Identity;
 use super::limits::{FAREWELL_MAX, UNANSWERED_MAX, WRITE_MAX};
 use super::mailbox::Mailbox;
+use super::narrow::Narrow;
 use super::packet::{self, Packet, Publish, UnreadablePacket};
 use super::ports::{Arrival, IntakeRefused};
 use super::refusal::Refusal;
@@ -35,8 +35,8 @@ struct Session<'s> {
     identity: Identity,
     public_key: Arc<[u8]>,
     seat: Seat,
-    reader: ReadHalf<TlsStream<TcpStream>>,
-    writer: WriteHalf<TlsStream<TcpStream>>,
+    reader: ReadHalf<TlsStream<Narrow>>,
+    writer: WriteHalf<TlsStream<Narrow>>,
     buffer: BytesMut,
     mailbox: Option<Mailbox>,
     // At most UNANSWERED_MAX: with so many, nothing is read.

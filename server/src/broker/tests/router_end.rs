@@ -14,7 +14,7 @@ use crate::store::BatchOutcome;
 
 #[tokio::test]
 async fn a_router_that_ends_is_started_again_and_sessions_stay() {
-    let rig = rig_with(true).await;
+    let rig = rig_with(true, Strangers::default()).await;
     let mut client = rig.connect(HUB).await;
     client.write_all(&write_subscribe(3, &[(&topic::down(HUB), 0)])).await.unwrap();
     assert_eq!(read(&mut client, 5).await, packet::suback(3));
