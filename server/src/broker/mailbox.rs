@@ -37,10 +37,15 @@ impl Mailbox {
         forgot
     }
 
+    /// The oldest message, if there is one now.
+    pub(super) fn take(&self) -> Option<Bytes> {
+        self.waiting(VecDeque::pop_front)
+    }
+
     /// The oldest message. May be dropped half-way and called again.
     pub(super) async fn next(&self) -> Bytes {
         loop {
-            if let Some(message) = self.waiting(VecDeque::pop_front) {
+            if let Some(message) = self.take() {
                 return message;
             }
             // Whoever brings one meanwhile leaves a permit, so none is missed.
@@ -67,5 +72,6 @@ mod tests {
         }
         let (next, forgot) = tokio::join!(mailbox.next(), async { mailbox.bring(message(7)) });
         assert_eq!((next, forgot), (message(7), false));
+        assert_eq!(mailbox.take(), None);
     }
 }

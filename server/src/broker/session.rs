@@ -10,6 +10,7 @@ use shared::time::Tick;
 use shared::topic;
 use shared::wire::MESSAGE_BYTES_MAX;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::sync::{AcquireError, SemaphorePermit, TryAcquireError};
 use tokio_rustls::server::TlsStream;
 
 use super::acl;
@@ -41,8 +42,19 @@ struct Session<'s> {
     mailbox: Option<Mailbox>,
     // At most UNANSWERED_MAX: with so many, nothing is read.
     answers: FuturesOrdered<BoxFuture<'s, Answer>>,
+    room: Room<'s>,
     keep_alive: std::time::Duration,
     last_heard: Tick,
+}
+
+/// Room for the content of the next publish among all that have no answer.
+enum Room<'s> {
+    /// Not asked for.
+    Unasked,
+    /// Asked for when the publish came, in order with other connections. Nothing is read meanwhile.
+    Awaited(Arrived, BoxFuture<'s, Result<SemaphorePermit<'s>, AcquireError>>),
+    /// Granted, for the publish that came then.
+    Granted(Arrived, SemaphorePermit<'s>),
 }
 
 /// What ended it: `Ok` is DISCONNECT.
@@ -59,6 +71,7 @@ pub(super) async fn run(shared: &Shared, guest: Guest) -> Result<(), Refusal> {
         buffer: guest.buffer,
         mailbox: None,
         answers: FuturesOrdered::new(),
+        room: Room::Unasked,
         keep_alive: guest.keep_alive,
         last_heard: shared.clock.tick(),
     };
@@ -77,27 +90,29 @@ enum Input {
     Down(Bytes),
     Read(std::io::Result<usize>),
     Paced,
+    Room,
     Silent,
 }
 
-impl Session<'_> {
+impl<'s> Session<'s> {
     async fn serve(&mut self) -> Result<(), Refusal> {
         loop {
             let mut paced_until = None;
-            while paced_until.is_none() && self.answers.len() < UNANSWERED_MAX {
+            while paced_until.is_none() && self.has_room() {
                 match self.next_packet().await? {
                     Heard::Nothing => break,
+                    Heard::Early => {}
                     Heard::Packet => paced_until = self.seat.wait_until(self.shared.clock.tick()),
                     Heard::Disconnect => return Ok(()),
                 }
             }
-            let reads = paced_until.is_none() && self.answers.len() < UNANSWERED_MAX;
+            let reads = paced_until.is_none() && self.has_room();
             match self.wait(reads, paced_until).await {
                 Input::Leave(refusal) => return Err(refusal),
                 Input::Answered(answer) => self.puback(answer?).await?,
                 Input::Down(message) => self.send_down(&message).await?,
                 Input::Read(Ok(0) | Err(_)) => return Err(Refusal::Broken),
-                Input::Read(Ok(_)) | Input::Paced => {}
+                Input::Read(Ok(_)) | Input::Paced | Input::Room => {}
                 Input::Silent => return Err(Refusal::Silent),
             }
             if !reads {
@@ -107,8 +122,13 @@ impl Session<'_> {
         }
     }
 
+    /// Whether a further packet may be looked at.
+    fn has_room(&self) -> bool {
+        self.answers.len() < UNANSWERED_MAX && !matches!(self.room, Room::Awaited(..))
+    }
+
     async fn wait(&mut self, reads: bool, paced_until: Option<Tick>) -> Input {
-        let Self { shared, seat, reader, buffer, mailbox, answers, .. } = self;
+        let Self { shared, seat, reader, buffer, mailbox, answers, room, .. } = self;
         let patience = self.keep_alive.saturating_mul(3).checked_div(2).unwrap_or(self.keep_alive);
         let silent_at = self.last_heard.after(patience);
         tokio::select! {
@@ -117,6 +137,7 @@ impl Session<'_> {
             Some(answer) = answers.next() => Input::Answered(answer),
             message = next_down(mailbox.as_ref()), if mailbox.is_some() => Input::Down(message),
             () = sleep_until(&shared.clock, paced_until), if paced_until.is_some() => Input::Paced,
+            () = room.granted() => Input::Room,
             () = shared.clock.sleep_until(silent_at), if reads => Input::Silent,
             read = reader.read_buf(buffer), if reads => Input::Read(read),
         }
@@ -144,7 +165,17 @@ impl Session<'_> {
             }
             Some((Packet::Publish(publish), length)) => {
                 acl::publish(self.identity.hub, &publish)?;
-                let answer = self.take(&publish);
+                let kib = u32::try_from(publish.content.len().div_ceil(1024)).unwrap_or(u32::MAX);
+                let room = std::mem::replace(&mut self.room, Room::Unasked);
+                let (arrived, held) = match room.or_asked(self.shared, kib)? {
+                    Room::Granted(arrived, held) => (arrived, held),
+                    awaited => {
+                        // The publish stays in the buffer, and is looked at again.
+                        self.room = awaited;
+                        return Ok(Heard::Early);
+                    }
+                };
+                let answer = self.take(&publish, arrived, held);
                 self.answers.push_back(answer);
                 (Heard::Packet, length)
             }
@@ -159,8 +190,37 @@ impl Session<'_> {
     }
 }
 
+impl<'s> Room<'s> {
+    /// Itself if it was asked for; else asks now for so many KiB.
+    fn or_asked(self, shared: &'s Shared, kib: u32) -> Result<Self, Refusal> {
+        let Self::Unasked = self else { return Ok(self) };
+        let arrived = Arrived { tick: shared.clock.tick(), wall: shared.clock.wall() };
+        match shared.unanswered_kib.try_acquire_many(kib) {
+            Ok(held) => Ok(Self::Granted(arrived, held)),
+            Err(TryAcquireError::NoPermits) => {
+                Ok(Self::Awaited(arrived, Box::pin(shared.unanswered_kib.acquire_many(kib))))
+            }
+            Err(TryAcquireError::Closed) => Err(Refusal::Stopping),
+        }
+    }
+
+    /// Resolves when what is awaited has been granted; never if nothing is. Dropped half-way, it keeps its place.
+    async fn granted(&mut self) {
+        match self {
+            // It is closed only when the door is gone.
+            Self::Awaited(arrived, asked) => {
+                let (arrived, asked) = (*arrived, asked.await);
+                *self = asked.map_or(Self::Unasked, |held| Self::Granted(arrived, held));
+            }
+            Self::Unasked | Self::Granted(..) => std::future::pending().await,
+        }
+    }
+}
+
 enum Heard {
     Nothing,
+    /// A publish for whose content there is no room yet.
+    Early,
     Packet,
     Disconnect,
 }
@@ -180,10 +240,9 @@ async fn sleep_until(clock: &Clock, until: Option<Tick>) {
 }
 
 impl<'s> Session<'s> {
-    fn take(&self, publish: &Publish<'_>) -> BoxFuture<'s, Answer> {
+    fn take(&self, publish: &Publish<'_>, arrived: Arrived, held: SemaphorePermit<'s>) -> BoxFuture<'s, Answer> {
         let shared = self.shared;
         let packet_id = publish.packet_id;
-        let arrived = Arrived { tick: shared.clock.tick(), wall: shared.clock.wall() };
         let arrival = Arrival {
             hub: self.identity.hub,
             identity_digest: self.identity.digest,
@@ -193,8 +252,7 @@ impl<'s> Session<'s> {
         };
         shared.metrics.batches_arrived.inc();
         Box::pin(async move {
-            let kib = u32::try_from(arrival.bytes.len().div_ceil(1024)).unwrap_or(u32::MAX);
-            let _held = shared.unanswered_kib.acquire_many(kib).await.map_err(|_| Refusal::Stopping)?;
+            let _held = held;
             match shared.intake.take(arrival).await {
                 Ok(()) => Ok(packet_id),
                 Err(IntakeRefused::Unacceptable) => Err(Refusal::Unacceptable),
@@ -219,8 +277,11 @@ impl<'s> Session<'s> {
         write(&mut self.writer, &packet).await
     }
 
-    /// What was taken is answered, if the hub still listens; then TLS is closed in order.
+    /// What was taken is answered, if the hub still listens; when the server stops, what is here for the hub follows.
+    /// Then TLS is closed in order.
     async fn say_farewell(&mut self, refusal: Option<Refusal>) {
+        // Nothing further is taken: others may have the room.
+        self.room = Room::Unasked;
         let listens = !matches!(refusal, Some(Refusal::Broken | Refusal::WriteTimeout));
         while let Some(answer) = self.answers.next().await {
             match answer {
@@ -231,6 +292,13 @@ impl<'s> Session<'s> {
                 }
                 Ok(_) => {}
                 Err(_) => break,
+            }
+        }
+        if refusal == Some(Refusal::Stopping) {
+            while let Some(message) = self.mailbox.as_ref().and_then(Mailbox::take) {
+                if self.send_down(&message).await.is_err() {
+                    break;
+                }
             }
         }
         if listens {

@@ -6,6 +6,7 @@ mod crowd;
 mod pacing;
 mod reloading;
 mod router_end;
+mod taking;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -363,20 +364,6 @@ async fn silence_ends_a_session_whatever_is_sent_to_it() {
         () = tokio::time::sleep(Duration::from_secs(8)) => panic!("still there"),
     }
     rig.until(Refusal::Silent).await;
-}
-
-#[tokio::test]
-async fn stopping_answers_what_was_taken() {
-    let mut rig = rig().await;
-    let mut client = rig.connect(HUB).await;
-    *rig.server.holds.lock().unwrap() = true;
-    client.write_all(&write_publish(&topic::up(HUB), Some(5), b"x")).await.unwrap();
-    rig.server.arrivals.subscribe().wait_for(|arrivals| arrivals.len() == 1).await.unwrap();
-    rig.stop.cancel();
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    rig.server.release.notify_one();
-    assert_eq!(rest(&mut client).await, packet::puback(5));
-    assert!(rig.owner.join_next().await.unwrap().unwrap().is_ok());
 }
 
 #[tokio::test]
