@@ -27,6 +27,8 @@ pub enum Class {
     Loris,
     /// More connections from one address than it may have.
     Flood,
+    /// Silence from several addresses at once, more of it than there are turns; a hub comes meanwhile.
+    SilentMany,
     /// TLS without a certificate.
     NoCertificate,
     /// TLS with another authority's certificate.
@@ -67,7 +69,7 @@ pub enum Class {
 pub const CLASSES: usize = WEIGHTS.len();
 
 /// Of 10,000 cases, how many are of a class.
-const WEIGHTS: [(Class, usize); 28] = [
+const WEIGHTS: [(Class, usize); 29] = [
     (Class::Octets, 1_500),
     (Class::Fin, 900),
     (Class::Reset, 900),
@@ -75,10 +77,11 @@ const WEIGHTS: [(Class, usize); 28] = [
     (Class::Recording, 600),
     (Class::OldTls, 300),
     (Class::Http, 400),
-    (Class::PlainMqtt, 393),
+    (Class::PlainMqtt, 392),
     (Class::Silence, 3),
     (Class::Loris, 3),
     (Class::Flood, 1),
+    (Class::SilentMany, 1),
     (Class::NoCertificate, 250),
     (Class::ForeignRoot, 200),
     (Class::TornCertificate, 250),
@@ -169,7 +172,7 @@ impl Case {
         }
         let lane = match found {
             Class::Silence | Class::Loris => Lane::Patient,
-            Class::Flood => Lane::Flood,
+            Class::Flood | Class::SilentMany => Lane::Flood,
             class if class.is_hubs() => Lane::Hub(draw.below(hubs)),
             _ => Lane::Quick,
         };

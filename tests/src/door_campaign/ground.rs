@@ -18,7 +18,7 @@ use crate::door_counts::DoorCounts;
 /// Connections opened that the door has not accepted yet, as far as is known. A further one waits: beyond 1,024 the
 /// kernel would let some fall that their client takes for open, and nothing could be counted.
 const UNACCEPTED_MAX: u64 = 800;
-/// How long the door may take to close a connection: its turn, TLS and CONNECT have 25 s together.
+/// How long the door may take to close a connection: TLS with its turns, and CONNECT, have 15 s together.
 pub const CLOSED_WITHIN: Duration = Duration::from_secs(40);
 /// Complaints kept. Further ones are counted only.
 const COMPLAINTS_MAX: usize = 20;

@@ -20,6 +20,13 @@ use crate::door_client::packets::{Connect, connect};
 const LORIS_EVERY: Duration = Duration::from_millis(200);
 /// Connections of one address that have not proved who they are, at most: what the door says of itself.
 const STRANGERS_PER_ADDRESS_MAX: usize = 512;
+/// Addresses that many silent ones come from, and how many of each: nine times as many as there are turns at a
+/// handshake.
+const SILENT_ADDRESSES: usize = 8;
+/// See [`SILENT_ADDRESSES`].
+const SILENT_OF_EACH: usize = 72;
+/// How long a hub's handshake may take beside them, on a machine that all others attack as well.
+const IN_WITHIN: Duration = Duration::from_secs(5);
 
 /// What strangers know.
 pub struct Strangers {
@@ -42,6 +49,7 @@ impl Strangers {
             Class::Silence => self.silence(draw).await,
             Class::Loris => self.loris(draw).await,
             Class::Flood => self.flood(draw).await,
+            Class::SilentMany => self.silent_many(draw).await,
             Class::NoCertificate => self.shake_hands(class, draw, self.credentials.none()).await,
             Class::ForeignRoot => {
                 let tls = self.credentials.foreign(draw);
@@ -158,6 +166,30 @@ impl Strangers {
         }
         // Some of those before may have ended meanwhile, of others from this address: no number is certain but one.
         self.ground.expect("address_full", 1);
+        Ok(())
+    }
+
+    /// Many say nothing, from several addresses; a hub shakes hands meanwhile.
+    async fn silent_many(&self, draw: &mut Draw) -> io::Result<()> {
+        let mut held: Vec<TcpStream> = Vec::new();
+        for _ in 0..SILENT_ADDRESSES {
+            let from = Some(address(draw));
+            for _ in 0..SILENT_OF_EACH {
+                held.push(self.ground.dial(from).await?);
+                // Ends before TLS.
+                self.ground.expect("tls", 1);
+            }
+        }
+        let socket = self.ground.dial(Some(address(draw))).await?;
+        let shaking = DoorClient::shake_hands_over(socket, self.credentials.hub(draw));
+        match tokio::time::timeout(IN_WITHIN, shaking).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => self.ground.complain(format!("SilentMany: a hub was refused: {error}")),
+            Err(_) => {
+                let limit = IN_WITHIN.as_secs();
+                self.ground.complain(format!("SilentMany: a hub's handshake took over {limit} s"));
+            }
+        }
         Ok(())
     }
 

@@ -13,8 +13,9 @@ pub const FLOOR: Duration = Duration::from_millis(50);
 pub const SAMPLES_MIN: usize = 100;
 /// Reasons that are a fault of the server's, whatever was sent.
 const FAULTS: [&str; 5] = ["broken_off", "router_lost", "store_silent", "intake_unavailable", "stopping"];
-/// Connections that wait too long for their turn, or find their address full, come to no TLS that could be refused.
-const NEVER_SHOOK_HANDS: [&str; 2] = ["handshakes_full", "address_full"];
+/// Connections that wait too long for their turn, or find their address or the door full, come to no TLS that could be
+/// refused.
+const NEVER_SHOOK_HANDS: [&str; 3] = ["handshakes_full", "address_full", "strangers_full"];
 
 /// What was wrong.
 #[must_use]
