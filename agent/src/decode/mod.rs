@@ -15,6 +15,7 @@ pub mod medfloat;
 pub mod nonin_df13;
 pub mod nonin_df8;
 pub mod nonin_packet;
+pub mod quirks;
 mod refused;
 pub mod report;
 pub mod window;

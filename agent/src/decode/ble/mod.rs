@@ -9,6 +9,11 @@ pub mod heart_rate;
 use std::fmt;
 use std::str::FromStr;
 
+use heart_rate::HeartRate;
+
+use super::quirks::Quirks;
+use super::{RefusedFrame, Report};
+
 /// A characteristic that is decoded, by its 16-bit assigned number or by the maker's service it belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Characteristic {
@@ -153,6 +158,18 @@ impl FromStr for Characteristic {
     }
 }
 
+/// What a value of a characteristic says. One that describes the device, or that is part of a conversation with it,
+/// gives a report without readings.
+///
+/// # Errors
+/// [`RefusedFrame`] says what is wrong with the value.
+pub fn decode(characteristic: Characteristic, _quirks: Quirks, value: &[u8]) -> Result<Report, RefusedFrame> {
+    match characteristic {
+        Characteristic::HeartRate => HeartRate::of(value).map(|read| read.report()),
+        _ => Ok(Report::default()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -165,5 +182,12 @@ mod tests {
         }
         assert_eq!("00002a37-0000-1000-8000-00805f9b34fb".parse(), Ok(Characteristic::HeartRate));
         assert_eq!("2A00".parse::<Characteristic>(), Err(UnknownCharacteristic));
+    }
+
+    #[test]
+    fn a_value_goes_to_its_profile() {
+        let report = |characteristic| decode(characteristic, Quirks::default(), &[0x06, 85]);
+        assert_eq!(report(Characteristic::HeartRate).map(|report| report.readings.len()), Ok(1));
+        assert_eq!(report(Characteristic::PlxFeatures), Ok(Report::default()));
     }
 }
