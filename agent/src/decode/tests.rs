@@ -7,9 +7,11 @@ use proptest::prelude::*;
 use serde_json::Value as Json;
 use shared::hex;
 use shared::metric::Metric;
-use shared::reading::Outcome;
+use shared::observation::Captured;
+use shared::reading::{NoReading, Outcome};
 use shared::time::{ClockState, Tick, Timestamp};
 
+use super::nonin_packet::Variant;
 use super::*;
 
 pub(crate) fn at(millis: u64) -> Captured {
@@ -157,7 +159,7 @@ fn line_gives(protocol: &str, bytes: &[u8]) -> bool {
         "nonin-df13" => (Protocol::NoninDf13, 1),
         _ => (Protocol::Bci, 60),
     };
-    !StreamDecoder::new(protocol).push(&bytes.repeat(repeats), at(0)).is_empty()
+    !StreamDecoder::new(protocol).moments(&bytes.repeat(repeats), at(0)).is_empty()
 }
 
 #[test]
@@ -217,7 +219,7 @@ fn a_minute_of_bytes_is_sixty_observations_of_each_metric() {
     for protocol in [Protocol::NoninDf2, Protocol::NoninDf7, Protocol::Bci] {
         let mut decoder = StreamDecoder::new(protocol);
         let minute: Vec<u8> = (0..60).flat_map(|n| second(protocol, 60 + n, 97)).collect();
-        let moments = decoder.push(&minute, at(0));
+        let moments = decoder.moments(&minute, at(0));
         assert_eq!(moments.len(), 60, "{protocol}");
         for (n, moment) in moments.iter().enumerate() {
             assert_eq!(values(moment), (Some(60 + i64::try_from(n).unwrap()), Some(97)), "{protocol} second {n}");
@@ -229,10 +231,10 @@ fn a_minute_of_bytes_is_sixty_observations_of_each_metric() {
 #[test]
 fn a_finger_off_is_an_observation_each_second() {
     let off = nonin_packet(Variant::Df7, 511, 127, 0x88).repeat(9);
-    let moments = StreamDecoder::new(Protocol::NoninDf7).push(&off, at(0));
+    let moments = StreamDecoder::new(Protocol::NoninDf7).moments(&off, at(0));
     assert_eq!(moments.len(), 3);
     let probe_out = [0x80, 0, 0x50, 127, 127].repeat(180);
-    let moments = StreamDecoder::new(Protocol::Bci).push(&probe_out, at(0));
+    let moments = StreamDecoder::new(Protocol::Bci).moments(&probe_out, at(0));
     assert_eq!(moments.len(), 3);
     let outcomes = moments[2].report.readings.iter().map(|reading| reading.outcome).collect::<Vec<_>>();
     assert_eq!(outcomes, [Outcome::None(NoReading::SensorOff); 2]);
@@ -243,10 +245,10 @@ fn a_cut_line_gives_its_last_second_and_starts_afresh() {
     let mut decoder = StreamDecoder::new(Protocol::NoninDf7);
     let mut cut = nonin_packet(Variant::Df7, 70, 97, 0x80);
     cut.extend(&nonin_packet(Variant::Df7, 71, 97, 0x80)[..57]);
-    assert!(decoder.push(&cut, at(0)).is_empty());
+    assert!(decoder.moments(&cut, at(0)).is_empty());
     assert_eq!(decoder.finish().map(|moment| values(&moment)), Some((Some(70), Some(97))));
     assert_eq!(decoder.finish(), None);
-    assert_eq!(decoder.push(&second(Protocol::NoninDf7, 80, 96), at(5000)).len(), 1);
+    assert_eq!(decoder.moments(&second(Protocol::NoninDf7, 80, 96), at(5000)).len(), 1);
 }
 
 #[test]
@@ -255,18 +257,10 @@ fn one_protocol_read_as_another_is_never_believed() {
         for read in Protocol::ALL {
             let mut decoder = StreamDecoder::new(read);
             let bytes: Vec<u8> = (0..20).flat_map(|n| second(spoken, 60 + n, 97)).collect();
-            let moments = decoder.push(&bytes, at(0));
+            let moments = decoder.moments(&bytes, at(0));
             assert_eq!(moments.is_empty(), spoken != read, "{spoken} read as {read}");
         }
     }
-}
-
-#[test]
-fn protocols_are_found_by_name() {
-    for protocol in Protocol::ALL {
-        assert_eq!(protocol.to_string().parse(), Ok(protocol));
-    }
-    assert_eq!("nonin".parse::<Protocol>(), Err(UnknownProtocol));
 }
 
 fn any_protocol() -> impl Strategy<Value = Protocol> {
@@ -277,7 +271,7 @@ proptest! {
     #[test]
     fn no_bytes_panic(protocol in any_protocol(), bytes in proptest::collection::vec(any::<u8>(), 0..2000)) {
         let mut decoder = StreamDecoder::new(protocol);
-        decoder.push(&bytes, at(0));
+        decoder.moments(&bytes, at(0));
         decoder.expire(at(5000));
         decoder.finish();
     }
@@ -295,7 +289,7 @@ proptest! {
         let flipped = flip.index(bytes.len());
         bytes[flipped] ^= 0x10;
         let mut whole = StreamDecoder::new(protocol);
-        let expected = (whole.push(&bytes, at(0)), whole.take_tally());
+        let expected = (whole.moments(&bytes, at(0)), whole.take_tally());
         let mut parts = StreamDecoder::new(protocol);
         let (mut found, mut rest) = (Vec::new(), bytes.as_slice());
         for cut in cuts.iter().cycle() {
@@ -303,7 +297,7 @@ proptest! {
                 break;
             }
             let (now, later) = rest.split_at((*cut).min(rest.len()));
-            found.extend(parts.push(now, at(0)));
+            found.extend(parts.moments(now, at(0)));
             rest = later;
         }
         prop_assert_eq!((found, parts.take_tally()), expected);
@@ -317,9 +311,9 @@ proptest! {
         after in 100_u16..130,
     ) {
         let mut decoder = StreamDecoder::new(protocol);
-        decoder.push(&second(protocol, before, 97).repeat(3), at(0));
-        decoder.push(&garbage, at(3000));
-        let moments = decoder.push(&second(protocol, after, 91).repeat(6), at(5000));
+        decoder.moments(&second(protocol, before, 97).repeat(3), at(0));
+        decoder.moments(&garbage, at(3000));
+        let moments = decoder.moments(&second(protocol, after, 91).repeat(6), at(5000));
         let last = moments.last().map(values);
         prop_assert_eq!(last, Some((Some(i64::from(after)), Some(91))));
     }

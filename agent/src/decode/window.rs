@@ -16,20 +16,20 @@ use super::{Memory, Moment, Report, Unit};
 
 /// One metric inside a second.
 #[derive(Debug)]
-struct Track {
+struct Track<T> {
     /// How often a value must come in a row before it counts.
     repeats: u32,
-    candidate: Option<(u16, u32)>,
-    value: Option<(u16, Quality)>,
+    candidate: Option<(T, u32)>,
+    value: Option<(T, Quality)>,
     none: Option<NoReading>,
 }
 
-impl Track {
+impl<T: Copy + PartialEq> Track<T> {
     const fn new(repeats: u32) -> Self {
         Self { repeats, candidate: None, value: None, none: None }
     }
 
-    fn add(&mut self, outcome: Result<u16, NoReading>, quality: Quality) {
+    fn add(&mut self, outcome: Result<T, NoReading>, quality: Quality) {
         match outcome {
             Ok(value) => {
                 let seen = match self.candidate {
@@ -49,10 +49,13 @@ impl Track {
     }
 
     /// The second's outcome; the candidate stays, because a value may straddle two seconds.
-    fn take(&mut self, metric: Metric, unit: UnitOfMeasure, adverse: Quality) -> Option<Reading> {
+    fn take(&mut self, metric: Metric, unit: UnitOfMeasure, adverse: Quality) -> Option<Reading>
+    where
+        Decimal: From<T>,
+    {
         let none = self.none.take();
         match self.value.take() {
-            Some((value, own)) => Some(Reading::value(metric, Decimal::from(i64::from(value)), unit, own.and(adverse))),
+            Some((value, own)) => Some(Reading::value(metric, Decimal::from(value), unit, own.and(adverse))),
             None => none.map(|why| Reading::none(metric, why, adverse)),
         }
     }
@@ -66,8 +69,9 @@ pub struct Window {
     units: u32,
     first: Option<Captured>,
     last: Option<Captured>,
-    pulse: Track,
-    spo2: Track,
+    pulse: Track<i64>,
+    spo2: Track<i64>,
+    perfusion: Track<Decimal>,
     /// Flags against the readings: the worst of the second.
     adverse: Quality,
     battery_low: Option<bool>,
@@ -88,6 +92,7 @@ impl Window {
             last: None,
             pulse: Track::new(repeats),
             spo2: Track::new(repeats),
+            perfusion: Track::new(repeats),
             adverse: Quality::GOOD,
             battery_low: None,
             device_time: None,
@@ -95,22 +100,29 @@ impl Window {
         }
     }
 
-    /// Adds a unit; appends the moments that this completes (two where the second before had lost its end).
-    pub fn add(&mut self, unit: Unit, at: Captured, tally: &mut Tally, moments: &mut Vec<Moment>) {
-        moments.extend(self.expire(at, tally));
+    /// Adds a unit; gives the moments that this completes to `out` (two where the second before had lost its end).
+    pub fn add(&mut self, unit: Unit, at: Captured, tally: &mut Tally, out: &mut impl FnMut(Moment)) {
+        if let Some(before) = self.expire(at, tally) {
+            out(before);
+        }
         self.first.get_or_insert(at);
         self.last = Some(at);
         self.units = self.units.saturating_add(unit.frames);
         // What speaks for a reading holds for its own unit only; what speaks against it, for the whole second.
         let favourable = Quality::SMART_POINT.when(unit.quality.contains(Quality::SMART_POINT));
         self.adverse = self.adverse.and(Quality::from_bits(unit.quality.bits() & !Quality::SMART_POINT.bits()));
-        self.pulse.add(unit.pulse, favourable);
-        self.spo2.add(unit.spo2.map(u16::from), favourable);
+        self.pulse.add(unit.pulse.map(i64::from), favourable);
+        self.spo2.add(unit.spo2.map(i64::from), favourable);
+        if let Some(perfusion) = unit.perfusion {
+            self.perfusion.add(perfusion, favourable);
+        }
         self.battery_low = unit.battery_low.or(self.battery_low);
         self.device_time = unit.device_time.or(self.device_time);
         self.memory = unit.memory.or(self.memory);
-        if self.units >= self.units_per_second {
-            moments.extend(self.finish(tally));
+        if self.units >= self.units_per_second
+            && let Some(whole) = self.finish(tally)
+        {
+            out(whole);
         }
     }
 
@@ -131,9 +143,12 @@ impl Window {
         let (device_time, memory) = (self.device_time.take(), self.memory.take());
         let mut report = Report { device_time, memory, battery_low: self.battery_low.take(), ..Report::default() };
         [spo2, pulse].into_iter().flatten().for_each(|reading| report.add(reading));
+        // Both are in every frame, so one that is missing never came alike often enough.
         if report.readings.len() < 2 {
             tally.refuse(RefusedFrame::Inconsistent, 1);
         }
+        let perfusion = self.perfusion.take(Metric::PerfusionIndex, UnitOfMeasure::Percent, adverse);
+        perfusion.into_iter().for_each(|reading| report.add(reading));
         (!report.readings.is_empty()).then(|| report.at(captured))
     }
 }
@@ -159,7 +174,7 @@ mod tests {
     fn run(window: &mut Window, units: impl IntoIterator<Item = (u64, Unit)>) -> Vec<Moment> {
         let (mut tally, mut moments) = (Tally::default(), Vec::new());
         for (tick, unit) in units {
-            window.add(unit, at(tick), &mut tally, &mut moments);
+            window.add(unit, at(tick), &mut tally, &mut |moment| moments.push(moment));
         }
         moments
     }
@@ -217,7 +232,7 @@ mod tests {
         let mut tally = Tally::default();
         let mut moments = Vec::new();
         for n in 0..10_u8 {
-            window.add(good(100 + u16::from(n), n), at(1000), &mut tally, &mut moments);
+            window.add(good(100 + u16::from(n), n), at(1000), &mut tally, &mut |moment| moments.push(moment));
         }
         assert!(moments.is_empty());
         assert_eq!(tally.refused(RefusedFrame::Inconsistent), 1);

@@ -164,7 +164,7 @@ impl Player {
                 let late = decoder.expire(self.joints.clock.captured());
                 self.hand_over(late.into_iter().collect()).await?;
             }
-            let moments = decoder.push(&recorded.bytes, self.joints.clock.captured());
+            let moments = decoder.moments(&recorded.bytes, self.joints.clock.captured());
             self.joints.counters.add(&decoder.take_tally());
             self.hand_over(moments).await?;
             self.joints.progress.turn();

@@ -120,7 +120,7 @@ impl Line {
     fn take(&mut self, bytes: &[u8]) {
         let at = self.joints.clock.captured();
         self.presence.bytes(at.tick);
-        let mut moments = self.decoder.push(bytes, at);
+        let mut moments = self.decoder.moments(bytes, at);
         moments.extend(self.decoder.expire(at));
         self.keep(moments);
         self.presence.look(at.tick);

@@ -1,0 +1,98 @@
+//! The protocols of serial lines, by name, and what a port must be set to for them.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// A protocol of a serial line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// Nonin data format 2: packets of 25 frames, three a second, pleth of 8 bits.
+    NoninDf2,
+    /// Nonin data format 7: as 2, pleth of 16 bits.
+    NoninDf7,
+    /// Nonin data format 8: a frame of 3 or 4 octets each second.
+    NoninDf8,
+    /// Nonin data format 13: one frame for each spot measurement.
+    NoninDf13,
+    /// BCI, five octets 60 times a second.
+    Bci,
+}
+
+/// Why a text names no protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a protocol is one of {}", Protocol::NAMES)]
+pub struct UnknownProtocol;
+
+impl Protocol {
+    /// Every protocol.
+    pub const ALL: [Self; 5] = [Self::NoninDf2, Self::NoninDf7, Self::NoninDf8, Self::NoninDf13, Self::Bci];
+
+    /// The names of all, for people.
+    pub const NAMES: &str = "nonin-df2, nonin-df7, nonin-df8, nonin-df13, bci";
+
+    /// Its name in a configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NoninDf2 => "nonin-df2",
+            Self::NoninDf7 => "nonin-df7",
+            Self::NoninDf8 => "nonin-df8",
+            Self::NoninDf13 => "nonin-df13",
+            Self::Bci => "bci",
+        }
+    }
+
+    /// The line's speed unless configured, in bits a second.
+    #[must_use]
+    pub const fn baud(self) -> u32 {
+        match self {
+            Self::NoninDf2 | Self::NoninDf7 | Self::NoninDf8 | Self::NoninDf13 => 9600,
+            Self::Bci => 4800,
+        }
+    }
+
+    /// Whether it speaks all the time, so that silence means something.
+    #[must_use]
+    pub const fn is_continuous(self) -> bool {
+        !matches!(self, Self::NoninDf13)
+    }
+
+    /// Nonin's number of the format, for the command that selects it.
+    #[must_use]
+    pub const fn nonin_format(self) -> Option<u8> {
+        match self {
+            Self::NoninDf2 => Some(0x02),
+            Self::NoninDf7 => Some(0x07),
+            Self::NoninDf8 => Some(0x08),
+            Self::NoninDf13 => Some(0x0D),
+            Self::Bci => None,
+        }
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Protocol {
+    type Err = UnknownProtocol;
+    fn from_str(text: &str) -> Result<Self, UnknownProtocol> {
+        Self::ALL.into_iter().find(|protocol| protocol.name() == text).ok_or(UnknownProtocol)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn protocols_are_found_by_name() {
+        for protocol in Protocol::ALL {
+            assert_eq!(protocol.to_string().parse(), Ok(protocol));
+        }
+        assert_eq!("nonin".parse::<Protocol>(), Err(UnknownProtocol));
+        assert_eq!(Protocol::NAMES, Protocol::ALL.map(Protocol::name).join(", "));
+    }
+}

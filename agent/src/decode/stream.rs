@@ -1,0 +1,173 @@
+//! One line of one device: bytes in, moments out.
+
+use std::time::Duration;
+
+use shared::observation::{Captured, DeviceTime};
+use shared::reading::{NoReading, Quality};
+use shared::units::Decimal;
+
+use super::bci::{self, BciLine};
+use super::nonin_df8::Df8Line;
+use super::nonin_df13::Df13Line;
+use super::nonin_packet::{self, PacketLine, Variant};
+use super::window::Window;
+use super::{Memory, Moment, Protocol, Report, Tally};
+
+/// What an oximeter said in one frame or packet, before seconds are made of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unit {
+    /// Pulse rate per minute, or why none.
+    pub pulse: Result<u16, NoReading>,
+    /// Saturation in per cent, or why none.
+    pub spo2: Result<u8, NoReading>,
+    /// Perfusion index in per cent, or why none; `None` from a device that does not measure it.
+    pub perfusion: Option<Result<Decimal, NoReading>>,
+    /// What it said about all of them.
+    pub quality: Quality,
+    /// What it says of its battery, if it does.
+    pub battery_low: Option<bool>,
+    /// Its own clock, if it sent one.
+    pub device_time: Option<DeviceTime>,
+    /// Which record it is, if it is from the device's memory.
+    pub memory: Option<Memory>,
+    /// How many frames of its second it stands for: more than one where a run has just proved itself.
+    pub frames: u32,
+}
+
+impl Unit {
+    /// A unit of now, without a clock of its own.
+    #[must_use]
+    pub const fn live(
+        pulse: Result<u16, NoReading>,
+        spo2: Result<u8, NoReading>,
+        quality: Quality,
+        battery_low: Option<bool>,
+    ) -> Self {
+        Self { pulse, spo2, perfusion: None, quality, battery_low, device_time: None, memory: None, frames: 1 }
+    }
+}
+
+/// What a line heard: a part of a second, or something whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant)] // kept in place, so that decoding takes no memory
+pub enum Heard {
+    /// A frame or packet of an oximeter that speaks all the time; seconds are made of them.
+    Unit(Unit),
+    /// A whole measurement, or a record of the device's memory; a moment of its own.
+    Report(Report),
+}
+
+impl From<Unit> for Heard {
+    fn from(unit: Unit) -> Self {
+        Self::Unit(unit)
+    }
+}
+
+impl From<Report> for Heard {
+    fn from(report: Report) -> Self {
+        Self::Report(report)
+    }
+}
+
+enum Line {
+    Packets(PacketLine),
+    Df8(Df8Line),
+    Df13(Df13Line),
+    Bci(BciLine),
+}
+
+impl Line {
+    fn of(protocol: Protocol) -> Self {
+        match protocol {
+            Protocol::NoninDf2 => Self::Packets(PacketLine::new(Variant::Df2)),
+            Protocol::NoninDf7 => Self::Packets(PacketLine::new(Variant::Df7)),
+            Protocol::NoninDf8 => Self::Df8(Df8Line::default()),
+            Protocol::NoninDf13 => Self::Df13(Df13Line::default()),
+            Protocol::Bci => Self::Bci(BciLine::default()),
+        }
+    }
+
+    /// Takes bytes from the front until something is heard or none are left.
+    fn hear(&mut self, bytes: &mut &[u8], tally: &mut Tally) -> Option<Heard> {
+        match self {
+            Self::Packets(line) => by_byte(bytes, |byte| line.byte(byte, tally)),
+            Self::Df8(line) => by_byte(bytes, |byte| line.byte(byte, tally)),
+            Self::Df13(line) => by_byte(bytes, |byte| line.byte(byte, tally)),
+            Self::Bci(line) => by_byte(bytes, |byte| line.byte(byte, tally)),
+        }
+    }
+}
+
+/// Gives a line its bytes one after the other until it hears something.
+fn by_byte<T: Into<Heard>>(bytes: &mut &[u8], mut hear: impl FnMut(u8) -> Option<T>) -> Option<Heard> {
+    while let Some((byte, rest)) = bytes.split_first() {
+        *bytes = rest;
+        if let Some(heard) = hear(*byte) {
+            return Some(heard.into());
+        }
+    }
+    None
+}
+
+/// Decodes one line of one device. Holds at most one frame of bytes and one second of results, in place: taking bytes in
+/// takes no memory.
+pub struct StreamDecoder {
+    protocol: Protocol,
+    line: Line,
+    window: Window,
+    tally: Tally,
+}
+
+impl StreamDecoder {
+    /// A decoder that knows nothing yet of its line.
+    #[must_use]
+    pub fn new(protocol: Protocol) -> Self {
+        Self::with_second(protocol, Duration::from_secs(1))
+    }
+
+    /// The same for a recording that is played faster or slower: `second` is how long a second of it lasts.
+    #[must_use]
+    pub fn with_second(protocol: Protocol, second: Duration) -> Self {
+        let window = match protocol {
+            Protocol::NoninDf2 | Protocol::NoninDf7 => Window::of(second, nonin_packet::PACKETS_PER_SECOND, 1),
+            Protocol::Bci => Window::of(second, bci::FRAMES_PER_SECOND, bci::REPEATS_BEFORE_BELIEF),
+            // One unit is a second of its own; reports do not pass through the window.
+            _ => Window::of(second, 1, 1),
+        };
+        Self { protocol, line: Line::of(protocol), window, tally: Tally::default() }
+    }
+
+    /// Takes bytes that came in at `at` and gives each moment that they complete to `out`, in order.
+    pub fn push(&mut self, bytes: &[u8], at: Captured, out: &mut impl FnMut(Moment)) {
+        let mut rest = bytes;
+        while let Some(heard) = self.line.hear(&mut rest, &mut self.tally) {
+            match heard {
+                Heard::Unit(unit) => self.window.add(unit, at, &mut self.tally, out),
+                Heard::Report(report) => out(report.at(at)),
+            }
+        }
+    }
+
+    /// [`Self::push`], with the moments gathered.
+    pub fn moments(&mut self, bytes: &[u8], at: Captured) -> Vec<Moment> {
+        let mut moments = Vec::new();
+        self.push(bytes, at, &mut |moment| moments.push(moment));
+        moments
+    }
+
+    /// Gives the moment of a second that has passed without the frames that would have completed it.
+    pub fn expire(&mut self, now: Captured) -> Option<Moment> {
+        self.window.expire(now, &mut self.tally)
+    }
+
+    /// Ends the line: gives what the second so far holds, and forgets everything but the tally.
+    pub fn finish(&mut self) -> Option<Moment> {
+        self.line = Line::of(self.protocol);
+        self.window.finish(&mut self.tally)
+    }
+
+    /// What was accepted and refused since this was last asked.
+    pub fn take_tally(&mut self) -> Tally {
+        self.tally.take()
+    }
+}
