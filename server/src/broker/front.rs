@@ -78,7 +78,7 @@ pub(super) async fn shake_hands(
         admit(shared, &identity).await?;
         let seat = shared.roster.take(identity.hub).await?;
         seat.showed(shown.clone());
-        // Replaced since TLS looked, and perhaps since those who sit were looked at.
+        // Replaced since TLS looked, and perhaps since those who sit were looked at. TLS has looked at the time.
         if !Arc::ptr_eq(&tls, &shared.tls.current()) && !shared.tls.still_believes(&shown, shared.clock.wall()) {
             return Err(Refusal::Revoked);
         }

@@ -98,15 +98,17 @@ impl DoorHandle {
         self.roster.ask_to_leave(hub, Refusal::Revoked)
     }
 
-    /// Ends the sessions whose certificates the door does not believe any more, as revoked: how many. Connections that
-    /// are shaking hands meanwhile look again before they are let in.
+    /// Ends the sessions whose certificates the door does not believe any more, as revoked: how many. Those are revoked
+    /// ones and those that lead to no root of ours; that a certificate has ended since, or has not begun by a wall clock
+    /// that was set back, ends no session ([`tls::Belief::still_holds`]). Connections that are shaking hands meanwhile
+    /// look again before they are let in.
     pub async fn expel_disbelieved(&self) -> usize {
-        let (roster, tls, now) = (self.roster.clone(), self.tls.clone(), self.clock.wall());
+        let (roster, tls, wall) = (self.roster.clone(), self.tls.clone(), self.clock.wall());
         // Two signatures are checked for each hub: some seconds for very many, none of them the runtime's.
         let looking = tokio::task::spawn_blocking(move || {
             let mut expelled = 0_usize;
             for (hub, number, shown) in roster.shown() {
-                if !tls.still_believes(&shown, now) && roster.ask_session_to_leave(hub, number, Refusal::Revoked) {
+                if !tls.still_believes(&shown, wall) && roster.ask_session_to_leave(hub, number, Refusal::Revoked) {
                     expelled = expelled.saturating_add(1);
                 }
             }

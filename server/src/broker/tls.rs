@@ -92,17 +92,29 @@ impl Belief {
         Ok(Self(verifier))
     }
 
-    /// Whether a session that began with these certificates may go on: they lead to a root of ours and are not taken
-    /// back. That one of them has ended meanwhile does not matter to a session that stands.
+    /// Whether these certificates are good at this time of the wall clock: all of them have begun and none has ended,
+    /// they lead to a root of ours and are not taken back.
     #[must_use]
-    pub fn still_holds(&self, shown: &Shown, now: Timestamp) -> bool {
-        let mut at = unix(now);
-        // Each certificate of the chain may have ended; then it is asked as of its own end.
+    pub fn holds(&self, shown: &Shown, wall: Timestamp) -> bool {
+        self.0.verify_client_cert(&shown.own, &shown.above, unix(wall)).is_ok()
+    }
+
+    /// Whether a session that began with these certificates may go on: they lead to a root of ours and are not taken
+    /// back. That one of them has ended meanwhile does not matter to a session that stands, nor that one has not begun:
+    /// it had when TLS looked at the handshake, so the wall clock was set back since, which must not end every session
+    /// as revoked.
+    #[must_use]
+    pub fn still_holds(&self, shown: &Shown, wall: Timestamp) -> bool {
+        let mut at = unix(wall);
+        // Each certificate of the chain may have ended or not begun; then it is asked as of its own end or beginning.
         for _ in 0..=shown.above.len().saturating_add(1) {
             match self.0.verify_client_cert(&shown.own, &shown.above, at) {
                 Ok(_) => return true,
                 Err(rustls::Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. })) => {
                     at = not_after;
+                }
+                Err(rustls::Error::InvalidCertificate(CertificateError::NotValidYetContext { not_before, .. })) => {
+                    at = not_before;
                 }
                 Err(_) => return false,
             }
@@ -111,18 +123,18 @@ impl Belief {
     }
 }
 
-/// Whether who pins these roots takes this server's certificate for each of these names.
+/// Whether who pins these roots takes this server's certificate for each of these names, at this time of the wall clock.
 ///
 /// # Errors
 /// [`TlsMisuse`] if not.
-pub fn try_server(material: &TlsMaterial, names: &[String], now: Timestamp) -> Result<(), TlsMisuse> {
+pub fn try_server(material: &TlsMaterial, names: &[String], wall: Timestamp) -> Result<(), TlsMisuse> {
     let verifier = WebPkiServerVerifier::builder_with_provider(roots(&material.client_roots)?, provider()).build()?;
     let Some(shown) = Shown::new(&material.certificate_chain) else {
         return Err(rustls::Error::NoCertificatesPresented.into());
     };
     for name in names {
         let name = ServerName::try_from(name.clone())?;
-        verifier.verify_server_cert(&shown.own, &shown.above, &name, &[], unix(now))?;
+        verifier.verify_server_cert(&shown.own, &shown.above, &name, &[], unix(wall))?;
     }
     Ok(())
 }
@@ -201,9 +213,9 @@ impl Tls {
 
     /// See [`Belief::still_holds`]; where nobody need show a certificate, every session may go on.
     #[must_use]
-    pub fn still_believes(&self, shown: &Shown, now: Timestamp) -> bool {
+    pub fn still_believes(&self, shown: &Shown, wall: Timestamp) -> bool {
         let belief = self.0.load().belief.clone();
-        belief.is_none_or(|belief| belief.still_holds(shown, now))
+        belief.is_none_or(|belief| belief.still_holds(shown, wall))
     }
 }
 

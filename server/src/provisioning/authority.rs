@@ -3,6 +3,8 @@
 //! ```text
 //! root (10 years) ──▶ issuing authority (1 year) ──▶ hubs (30 days), server (90 days), revocation list
 //! ```
+//! Every time here is the wall clock's, because whoever checks a certificate does so by theirs: the time deadlines run
+//! on never goes back, and may be ahead for good.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -248,7 +250,8 @@ impl Authority {
         })
     }
 
-    /// Makes the server's certificate if there is none, or the one there is ends soon, or names other hosts.
+    /// Makes the server's certificate if there is none, or the one there is ends soon, has not begun (it was made while
+    /// the wall clock was ahead), or names other hosts. `now` is the wall clock's.
     ///
     /// # Errors
     /// [`ProvisioningError`].
@@ -264,8 +267,11 @@ impl Authority {
             let certificate = first_certificate(&pem, "server.pem")?;
             let (_, parsed) = x509_parser::parse_x509_certificate(&certificate)
                 .map_err(|_| ProvisioningError::Unreadable("server.pem"))?;
-            let needed = offset(now.after(days(SERVER_DAYS_LEFT_MIN)))?.unix_timestamp();
-            if parsed.validity().not_after.timestamp() > needed && named == label.as_bytes() {
+            let (begun, needed) = (offset(now)?, offset(now.after(days(SERVER_DAYS_LEFT_MIN)))?);
+            let validity = parsed.validity();
+            let lasts = validity.not_before.timestamp() <= begun.unix_timestamp()
+                && validity.not_after.timestamp() > needed.unix_timestamp();
+            if lasts && named == label.as_bytes() {
                 return Ok(());
             }
         }
@@ -283,7 +289,8 @@ impl Authority {
         Ok(runtime::files::write_atomically(&self.folder.join("server.names"), label.as_bytes(), 0o644)?)
     }
 
-    /// Signs a list of the certificates that were taken back.
+    /// Signs a list of the certificates that were taken back. Its number is the wall clock's and goes back with it: the
+    /// doors of this process alone read the list, and take the latest that was made.
     ///
     /// # Errors
     /// [`ProvisioningError`].

@@ -96,6 +96,26 @@ fn the_server_certificate_is_renewed_in_time_and_kept_otherwise() {
 }
 
 #[test]
+fn a_server_certificate_made_while_the_clock_was_ahead_is_made_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let vault = Drawer::default();
+    let authority = Authority::create(&vault, folder.path(), now()).unwrap();
+    let names = ["localhost".to_owned()];
+    let pem = || std::fs::read_to_string(folder.path().join("server.pem")).unwrap();
+    let taken = |at| crate::broker::tls::try_server(&authority.tls(&vault, &[], at).unwrap(), &names, at).is_ok();
+    authority.ensure_server(&vault, &names, now().after(days(365))).unwrap();
+    assert!(!taken(now()), "it has not begun");
+    authority.ensure_server(&vault, &names, now()).unwrap();
+    assert!(taken(now()));
+    // A clock that is a little behind finds one that has begun.
+    let second = pem();
+    authority.ensure_server(&vault, &names, now().before(BACKDATED)).unwrap();
+    assert_eq!(pem(), second);
+    authority.ensure_server(&vault, &names, now().before(BACKDATED + Duration::from_secs(1))).unwrap();
+    assert_ne!(pem(), second);
+}
+
+#[test]
 fn what_is_missing_or_damaged_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let vault = Drawer::default();
@@ -106,7 +126,7 @@ fn what_is_missing_or_damaged_is_named() {
 }
 
 #[test]
-fn a_session_holds_while_its_certificate_is_believed_ended_or_not() {
+fn a_session_holds_while_its_certificate_is_believed_whatever_the_clock_says() {
     use crate::broker::tls::{Belief, Shown};
     let folder = tempfile::tempdir().unwrap();
     let vault = Drawer::default();
@@ -117,16 +137,22 @@ fn a_session_holds_while_its_certificate_is_believed_ended_or_not() {
         Belief::new(roots, &[authority.revocation_list(revoked, now()).unwrap()]).unwrap()
     };
     let roots = authority.roots().unwrap();
-    // Long after its own end and that of the issuing authority, it was good when it began.
-    for at in [now(), now().after(days(31)), now().after(days(400))] {
-        assert!(belief(&roots, &[]).still_holds(&shown, at));
+    // Long after its own end and that of the issuing authority, and by a clock set back to before either began: it was
+    // good when the session began.
+    let back = now().before(BACKDATED + Duration::from_secs(1));
+    let times = [now(), now().after(days(31)), now().after(days(400)), back, now().before(days(20_000))];
+    for (at, good) in times.into_iter().zip([true, false, false, false, false]) {
+        assert!(belief(&roots, &[]).still_holds(&shown, at), "{at}");
+        assert_eq!(belief(&roots, &[]).holds(&shown, at), good, "{at}");
         let revoked = Revoked { serial: issued.serial.clone(), at: now(), compromised: false };
-        assert!(!belief(&roots, &[revoked]).still_holds(&shown, at), "taken back, ended or not");
+        assert!(!belief(&roots, &[revoked]).still_holds(&shown, at), "taken back, at any time: {at}");
     }
     let elsewhere = tempfile::tempdir().unwrap();
     let other = Authority::create(&Drawer::default(), elsewhere.path(), now()).unwrap();
     let mut both = other.roots().unwrap();
-    assert!(!belief(&both, &[]).still_holds(&shown, now()));
+    for at in times {
+        assert!(!belief(&both, &[]).still_holds(&shown, at), "a stranger, at any time: {at}");
+    }
     both.extend(roots);
     assert!(belief(&both, &[]).still_holds(&shown, now()), "one of several roots is enough");
 }
@@ -140,7 +166,7 @@ fn a_trial_shows_whether_issuing_key_certificate_and_root_belong_together() {
     let believed = |authority: &Authority| {
         let list = authority.revocation_list(&[], now()).unwrap();
         let belief = Belief::new(&authority.roots().unwrap(), &[list]).unwrap();
-        belief.still_holds(&Shown::new(&authority.trial(now()).unwrap()).unwrap(), now())
+        belief.holds(&Shown::new(&authority.trial(now()).unwrap()).unwrap(), now())
     };
     assert!(believed(&authority));
     // Another authority's key in the vault: the certificate's is not it any more.

@@ -1,5 +1,8 @@
 //! The door's material replaced under its sessions.
 
+use runtime::clock::ManualClock;
+use shared::time::Timestamp;
+
 use super::*;
 use crate::broker::tls::Prepared;
 
@@ -25,6 +28,26 @@ async fn who_is_not_believed_any_more_is_expelled_alone() {
     rig.tls.replace(Prepared::for_hubs(&Authority::new().material(&[])).unwrap());
     assert_eq!(rig.handle.expel_disbelieved().await, 1);
     assert_eq!(rest(&mut staying).await, b"");
+}
+
+/// The test authority's certificates begin in 1975, the clock is set back to before.
+#[tokio::test]
+async fn a_wall_clock_set_back_expels_nobody_who_is_not_revoked() {
+    let manual = ManualClock::default();
+    let mut rig = rig().await;
+    rig.handle.clock = Clock::manual(manual.clone());
+    let mut client = rig.connect(HUB).await;
+    let mut staying = rig.tls(OTHER, 8).await.unwrap();
+    staying.write_all(&hello(OTHER, 60)).await.unwrap();
+    assert_eq!(read(&mut staying, 4).await, [0x20, 2, 0, 0]);
+    manual.set_wall(Timestamp::from_millis(0));
+    rig.tls.replace(Prepared::for_hubs(&rig.authority.material(&[])).unwrap());
+    assert_eq!(rig.handle.expel_disbelieved().await, 0);
+    rig.tls.replace(Prepared::for_hubs(&rig.authority.material(&[7])).unwrap());
+    assert_eq!(rig.handle.expel_disbelieved().await, 1);
+    assert_eq!(rest(&mut client).await, b"");
+    staying.write_all(&[0xc0, 0]).await.unwrap();
+    assert_eq!(read(&mut staying, 2).await, packet::PINGRESP);
 }
 
 #[tokio::test]
