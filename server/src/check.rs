@@ -108,7 +108,15 @@ fn certificate(path: &Path, now: Timestamp) -> Result<String, String> {
     let unreadable = || "not a certificate; restore it from the backup".to_owned();
     let certificate = CertificateDer::from_pem_slice(&pem).map_err(|_| unreadable())?;
     let (_, parsed) = x509_parser::parse_x509_certificate(&certificate).map_err(|_| unreadable())?;
-    let ends = Timestamp::from_millis(parsed.validity().not_after.timestamp().saturating_mul(1000));
+    let millis = |seconds: i64| Timestamp::from_millis(seconds.saturating_mul(1000));
+    let begins = millis(parsed.validity().not_before.timestamp());
+    if now < begins {
+        return Err(format!(
+            "begins {begins}, and now is {now}: set the clock if it is behind; if it was ahead when this was made, the \
+             server's own is made anew when the server starts, and an authority by `init` in a new folder"
+        ));
+    }
+    let ends = millis(parsed.validity().not_after.timestamp());
     if ends < now.after(CERTIFICATE_LEFT_MIN) {
         return Err(format!("ends {ends}: renew it; the server's own is renewed when the server starts"));
     }
@@ -125,4 +133,24 @@ fn space(data: &Path) -> Result<String, String> {
         ));
     }
     Ok(format!("{megabytes} MB are free"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_that_has_not_begun_or_ends_soon_is_a_problem() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("server.pem");
+        let mut params = rcgen::CertificateParams::default();
+        params.not_before = rcgen::date_time_ymd(2026, 6, 1);
+        params.not_after = rcgen::date_time_ymd(2026, 8, 30);
+        let made = params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap();
+        std::fs::write(&file, made.pem()).unwrap();
+        let found = |at: &str| certificate(&file, at.parse().unwrap());
+        assert!(found("2026-06-01T00:00:00Z").unwrap().starts_with("holds until 2026-08-30"));
+        assert!(found("2026-05-31T23:59:59Z").unwrap_err().starts_with("begins 2026-06-01"));
+        assert!(found("2026-08-20T00:00:00Z").unwrap_err().starts_with("ends 2026-08-30"));
+    }
 }

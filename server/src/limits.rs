@@ -24,6 +24,9 @@ pub const STORE_PROBE_AFTER: Duration = Duration::from_secs(30);
 pub const WALL_STEP_MIN: Duration = Duration::from_secs(60);
 /// How long a look at both clocks may take; one that took longer, as when the machine paused, tells nothing.
 pub const WALL_LOOK_MAX: Duration = Duration::from_secs(1);
+/// How often it is looked whether certificates and the revocation list are to be made anew; after a step of the wall
+/// clock they are at the next look.
+pub const RENEWAL_LOOK_EVERY: Duration = Duration::from_secs(60);
 /// The longest the store's owner sleeps before it shows that it is alive.
 pub const STORE_TURN_MAX: Duration = Duration::from_secs(2);
 /// Open files the server wants: a connection of every hub and every screen, and room for its own. With fewer it runs,

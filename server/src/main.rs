@@ -238,14 +238,14 @@ fn ask(at: &At, request: Request) -> Result<Value, Failure> {
     if matches!(request, Request::Reload) {
         return Err(Failure::new(what, "the server does not run", "Start it: it reads everything when it starts"));
     }
-    let now = Clock::system().wall();
-    let mut system = setup::open(&at.data, now)
+    let wall = Clock::system().wall();
+    let mut system = setup::open(&at.data, wall)
         .map_err(|error| Failure::new(what, error, "Check the data folder with `monitor-server check`"))?;
     let committed = server::store::Store::restore_alerts(&mut system.store, &mut system.alerts)
         .map_err(|error| Failure::of_store(what, &error))?;
-    let now = committed.map_or(now, |committed| committed.max(now));
+    let now = committed.map_or(wall, |committed| committed.max(wall));
     let actor = setup::local_operator();
-    let mut desk = Desk { store: &mut system.store, alerts: &mut system.alerts, actor: &actor, now };
+    let mut desk = Desk { store: &mut system.store, alerts: &mut system.alerts, actor: &actor, now, wall };
     let done = system.office.carry_out(&mut desk, request)?;
     // Hubs and doors learn the rest when the server runs.
     if let Some(After::Backup(backup)) = done.after {

@@ -70,7 +70,7 @@ impl From<VaultError> for CannotOpen {
     }
 }
 
-/// Makes a new system in an empty or missing folder. Returns the first administrator's token.
+/// Makes a new system in an empty or missing folder. Returns the first administrator's token. `now` is the wall clock's.
 ///
 /// # Errors
 /// [`Failure`]; a folder that holds a system already is not touched.
@@ -109,7 +109,7 @@ pub fn init(options: &Init, now: Timestamp) -> Result<Zeroizing<String>, Failure
         days: FIRST_TOKEN_DAYS,
     };
     let actor = local_operator();
-    let mut desk = Desk { store: &mut system.store, alerts: &mut system.alerts, actor: &actor, now };
+    let mut desk = Desk { store: &mut system.store, alerts: &mut system.alerts, actor: &actor, now, wall: now };
     let done = system.office.carry_out(&mut desk, token)?;
     let token = done.answer.get("token").and_then(|token| token.as_str()).unwrap_or_default();
     Ok(Zeroizing::new(token.to_owned()))
@@ -133,7 +133,7 @@ pub fn local_operator() -> Actor {
     Actor::LocalOperator { user: rustix::process::getuid().as_raw().to_string() }
 }
 
-/// Takes up the system in a data folder, locked.
+/// Takes up the system in a data folder, locked. `now` is the wall clock's.
 ///
 /// # Errors
 /// [`CannotOpen`].

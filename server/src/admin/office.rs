@@ -105,8 +105,10 @@ pub struct Desk<'a> {
     pub alerts: &'a mut dyn AlertSink,
     /// Who asks.
     pub actor: &'a Actor,
-    /// When.
+    /// When, by the engine's clock: for the store and its audit log.
     pub now: Timestamp,
+    /// When, by the wall clock: for certificates, settings and the end of tokens.
+    pub wall: Timestamp,
 }
 
 impl Desk<'_> {
@@ -129,7 +131,7 @@ impl Office {
     pub fn carry_out(&self, desk: &mut Desk<'_>, request: Request) -> Result<Done, Failure> {
         let what = request.name();
         let store_says = |error: StoreError| Failure::of_store(what, &error);
-        let now = desk.now;
+        let (now, wall) = (desk.now, desk.wall);
         match request {
             Request::PatientAdd(details) => self.patient_add(desk, details),
             Request::PatientList => {
@@ -145,7 +147,7 @@ impl Office {
             }
             Request::HubRevoke { hub, compromised_since } => {
                 let permit = desk.permit(Action::HubRevoke, what)?;
-                desk.store.hub_revoke(&permit, hub, compromised_since, now).map_err(store_says)?;
+                desk.store.hub_revoke(&permit, hub, compromised_since, wall, now).map_err(store_says)?;
                 Ok(Done { after: Some(After::Revoked(hub)), ..Done::from(json!({ "revoked": hub })) })
             }
             Request::Bind { hub, device, slot, patient } => {
@@ -157,7 +159,7 @@ impl Office {
             }
             Request::TokenCreate { role, name, scope, days } => {
                 let permit = desk.permit(Action::TokenCreate, what)?;
-                let (token, shown) = new_token(what, role, name, scope, days, now)?;
+                let (token, shown) = new_token(what, (role, name, scope), days, (wall, now))?;
                 desk.store.token_create(&permit, &token, now).map_err(store_says)?;
                 Ok(json!({ "token": shown, "token_id": token.token, "expires": token.expires }).into())
             }
@@ -184,7 +186,7 @@ impl Office {
         }
     }
 
-    /// A hub's settings, signed.
+    /// A hub's settings, signed. `wall` is the wall clock's time: the hub checks no certificate at an earlier one.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -192,10 +194,10 @@ impl Office {
         &self,
         store: &mut dyn Store,
         hub: HubId,
-        now: Timestamp,
+        wall: Timestamp,
     ) -> Result<SignedSettings, StoreError> {
         let (counter, bindings) = store.hub_settings(hub)?;
-        let settings = Settings { hub, counter, issued: now, bindings, sealing_key: self.sealing.clone() };
+        let settings = Settings { hub, counter, issued: wall, bindings, sealing_key: self.sealing.clone() };
         self.control.sign(&settings).map_err(|error| StoreError::Unreadable(Box::new(error)))
     }
 
@@ -226,7 +228,7 @@ impl Office {
         let refused = |error| Failure::of_provisioning(what, &error);
         let request = HubRequest::from_pem(csr_pem).map_err(|error| refused(error.into()))?;
         let authority = self.authority.get();
-        let issued = authority.issue_hub(request, desk.now).map_err(refused)?;
+        let issued = authority.issue_hub(request, desk.wall).map_err(refused)?;
         let new = NewHub {
             hub: issued.hub,
             identity: issued.identity.clone(),
@@ -238,7 +240,7 @@ impl Office {
         };
         let store_says = |error: StoreError| Failure::of_store(what, &error);
         desk.store.hub_enrol(&permit, &new, desk.now).map_err(store_says)?;
-        let settings = self.signed_settings(desk.store, issued.hub, desk.now).map_err(store_says)?;
+        let settings = self.signed_settings(desk.store, issued.hub, desk.wall).map_err(store_says)?;
         let enrolment = enrolment(&authority, &self.control, &self.whereabouts, &issued, &settings)
             .map_err(|error| Failure::new(what, error, "Report this; the hub is enrolled but has no file"))?;
         Ok(json!({ "hub": issued.hub, "enrolment": enrolment }).into())
@@ -257,11 +259,9 @@ fn back_up(desk: &mut Desk<'_>, permit: &Permit, to: PathBuf, recipient: &str) -
 
 fn new_token(
     what: &str,
-    role: crate::access::Role,
-    name: String,
-    scope: crate::access::Scope,
+    (role, name, scope): (crate::access::Role, String, crate::access::Scope),
     days: u32,
-    now: Timestamp,
+    (wall, now): (Timestamp, Timestamp),
 ) -> Result<(NewToken, String), Failure> {
     if !is_name(&name) {
         let cause = "the name must have 1 to 120 characters and no control characters";
@@ -276,7 +276,8 @@ fn new_token(
     let shown = format!("rpm_{id}_{}", hex::encode(secret.as_slice()));
     let life = Duration::from_secs(u64::from(days).saturating_mul(24 * 3600));
     let secret_hash = <sha2::Sha256 as sha2::Digest>::digest(secret.as_slice()).into();
-    Ok((NewToken { token: id, secret_hash, name, role, scope, expires: now.after(life) }, shown))
+    let (expires, expires_engine) = (wall.after(life), now.after(life));
+    Ok((NewToken { token: id, secret_hash, name, role, scope, expires, expires_engine }, shown))
 }
 
 fn is_name(text: &str) -> bool {
@@ -302,17 +303,20 @@ mod tests {
 
     #[test]
     fn a_token_is_shown_once_and_kept_as_a_hash() {
-        let now = Timestamp::from_millis(0);
+        let (wall, engine) = (Timestamp::from_millis(0), Timestamp::from_millis(7));
         let make = |days| {
             let scope = crate::access::Scope::AllWards;
-            new_token("token create", crate::access::Role::Clinician, "Night screen".into(), scope, days, now)
+            let whose = (crate::access::Role::Clinician, "Night screen".into(), scope);
+            new_token("token create", whose, days, (wall, engine))
         };
         let (token, shown) = make(1).unwrap();
         let secret = hex::decode(shown.rsplit('_').next().unwrap()).unwrap();
         assert_eq!(secret.len(), 32);
         let hash: [u8; 32] = <sha2::Sha256 as sha2::Digest>::digest(&secret).into();
         assert_eq!(hash, token.secret_hash);
-        assert_eq!(token.expires, Timestamp::from_millis(24 * 3600 * 1000));
+        let day_ms = 24 * 3600 * 1000;
+        let ends = (token.expires.as_millis(), token.expires_engine.as_millis());
+        assert_eq!(ends, (day_ms, day_ms + 7));
         assert!(make(0).is_err() && make(367).is_err());
     }
 }

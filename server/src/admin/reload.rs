@@ -33,7 +33,10 @@ enum Cause {
     Provisioning(#[from] ProvisioningError),
     #[error(transparent)]
     Tls(#[from] TlsMisuse),
-    #[error("a certificate made with the issuing authority is not believed by the roots")]
+    #[error(
+        "a certificate made with the issuing authority is not believed by the roots, or the authority has ended or has \
+         not begun"
+    )]
     AuthorityNotBelieved,
     #[error("the server's certificate is not believed by the roots, has ended or has not begun, or lacks a name")]
     ServerNotBelieved(#[source] TlsMisuse),
@@ -99,21 +102,21 @@ fn prepared(authority: Arc<Authority>, material: TlsMaterial) -> Result<Fresh, N
 
 impl Office {
     /// Reads the authority again and tries everything; nothing of it is in force yet. The server's certificate is made
-    /// anew where it is missing or ends soon.
+    /// anew where it is missing, ends soon or has not begun. `wall` is the wall clock's time, here and below.
     ///
     /// # Errors
     /// [`NotTaken`]
-    pub fn read_anew(&self, revoked: &[Revoked], now: Timestamp) -> Result<Fresh, NotTaken> {
+    pub fn read_anew(&self, revoked: &[Revoked], wall: Timestamp) -> Result<Fresh, NotTaken> {
         let authority = Authority::load(&self.vault, &self.keys_folder).map_err(NotTaken::of(AUTHORITY))?;
         let roots = authority.roots().map_err(NotTaken::of(AUTHORITY))?;
-        let list = authority.revocation_list(revoked, now).map_err(NotTaken::of(AUTHORITY))?;
+        let list = authority.revocation_list(revoked, wall).map_err(NotTaken::of(AUTHORITY))?;
         let belief = Belief::new(&roots, &[list]).map_err(NotTaken::of(AUTHORITY))?;
-        let trial = authority.trial(now).map_err(NotTaken::of(AUTHORITY))?;
-        if !Shown::new(&trial).is_some_and(|shown| belief.still_holds(&shown, now)) {
+        let trial = authority.trial(wall).map_err(NotTaken::of(AUTHORITY))?;
+        if !Shown::new(&trial).is_some_and(|shown| belief.holds(&shown, wall)) {
             return Err(NotTaken::of(AUTHORITY)(Cause::AuthorityNotBelieved));
         }
-        let material = self.material(&authority, revoked, now).map_err(NotTaken::of(SERVER))?;
-        try_server(&material, &self.certificate_names, now)
+        let material = self.material(&authority, revoked, wall).map_err(NotTaken::of(SERVER))?;
+        try_server(&material, &self.certificate_names, wall)
             .map_err(|error| NotTaken::of(SERVER)(Cause::ServerNotBelieved(error)))?;
         prepared(Arc::new(authority), material)
     }
@@ -123,8 +126,8 @@ impl Office {
     ///
     /// # Errors
     /// [`NotTaken`]
-    pub fn prepare(&self, authority: Arc<Authority>, revoked: &[Revoked], now: Timestamp) -> Result<Fresh, NotTaken> {
-        let material = self.material(&authority, revoked, now).map_err(NotTaken::of(SERVER))?;
+    pub fn prepare(&self, authority: Arc<Authority>, revoked: &[Revoked], wall: Timestamp) -> Result<Fresh, NotTaken> {
+        let material = self.material(&authority, revoked, wall).map_err(NotTaken::of(SERVER))?;
         prepared(authority, material)
     }
 
@@ -132,10 +135,10 @@ impl Office {
         &self,
         authority: &Authority,
         revoked: &[Revoked],
-        now: Timestamp,
+        wall: Timestamp,
     ) -> Result<TlsMaterial, ProvisioningError> {
-        authority.ensure_server(&self.vault, &self.certificate_names, now)?;
-        authority.tls(&self.vault, revoked, now)
+        authority.ensure_server(&self.vault, &self.certificate_names, wall)?;
+        authority.tls(&self.vault, revoked, wall)
     }
 
     pub(super) fn reload(&self, desk: &mut Desk<'_>) -> Result<Done, Failure> {
@@ -143,7 +146,7 @@ impl Office {
         let permit = desk.permit(Action::Reload, what)?;
         let store_says = |error| Failure::of_store(what, &error);
         let revoked = desk.store.revoked().map_err(store_says)?;
-        let read = self.read_anew(&revoked, desk.now);
+        let read = self.read_anew(&revoked, desk.wall);
         let certificate = read.as_ref().ok().map(|fresh| fresh.certificate_sha256.as_str());
         desk.store.reload(&permit, certificate, desk.now).map_err(store_says)?;
         let remedy = "Put the file back or remove server.pem to have it made anew, then reload; until then the server \

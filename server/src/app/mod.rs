@@ -44,7 +44,7 @@ use crate::web::metrics::Metrics;
 use crate::web::serve::{Listener, open_site};
 use crate::web::{hub_https, people, prometheus};
 use ports::{Counter, SettingsDesk};
-use renewal::{Renewal, Shown};
+use renewal::{Renewal, Renewed, Shown};
 
 /// Why the server cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -162,7 +162,7 @@ async fn start(
     let mut supervisor = Supervisor::new();
     let stop = supervisor.stop();
     let (metrics, counters) = (Arc::new(Metrics::new()), Arc::new(Counters::default()));
-    let cursor_key = system.cursor_key()?;
+    let (cursor_key, made) = (system.cursor_key()?, Renewed::now(clock));
     let sealing_keys = SealingKeys::load(&system.office.vault)?;
     let fresh = system.office.prepare(system.office.authority.get(), &system.store.revoked()?, clock.wall())?;
     let (tls, feed_tls) = (Tls::new(fresh.hubs), Tls::new(fresh.people));
@@ -196,7 +196,7 @@ async fn start(
     let (receipts, outcomes) = Receipts::new(streams, down.clone(), clock.clone(), counters.clone(), store_id, started);
     supervisor.own_infallible("receipts", receipts.run());
     let (feed, feed_door, commits) = Feed::open(FeedParts {
-        store: Arc::new(WatchedStore::new(handle.clone()).await.map_err(|_| store_gone())?),
+        store: Arc::new(WatchedStore::new(handle.clone(), clock.clone()).await.map_err(|_| store_gone())?),
         cursor_key,
         clock: clock.clone(),
         metrics: Arc::clone(&metrics),
@@ -213,7 +213,7 @@ async fn start(
         connection_max,
         stop: stop.clone(),
     };
-    let settings = Arc::new(SettingsDesk { store: handle.clone(), office: Arc::clone(&office) });
+    let settings = Arc::new(SettingsDesk { store: handle.clone(), office: Arc::clone(&office), clock: clock.clone() });
     let hubs = hub_https::site(Arc::new(handle.clone()), settings, Arc::clone(&metrics));
     let short = Some(CONNECTION_MAX);
     supervisor
@@ -224,10 +224,10 @@ async fn start(
     supervisor.own_infallible("metrics", site("metrics", listeners.metrics, None, measured, short).run());
 
     let shown = Shown { tls, feed_tls, door: door_handle.clone() };
-    let renewal = Arc::new(Renewal::new(handle.clone(), Arc::clone(&office), shown, stop.clone()));
-    supervisor.own_infallible("renewal", Arc::clone(&renewal).run());
-    let backups = tokio::sync::Mutex::new(());
-    let counter = Arc::new(Counter { store: handle, office, door: door_handle, down, renewal, backups });
+    let renewal = Arc::new(Renewal::new(handle.clone(), Arc::clone(&office), shown, clock.clone(), stop.clone()));
+    supervisor.own_infallible("renewal", Arc::clone(&renewal).run(made));
+    let (door, backups) = (door_handle, tokio::sync::Mutex::new(()));
+    let counter = Arc::new(Counter { store: handle, office, clock: clock.clone(), door, down, renewal, backups });
     supervisor.own_infallible("hangup", hangup::run(hangups, Arc::clone(&counter), stop.clone()));
     supervisor.own("command_line", socket::serve(admin, counter, stop));
     Ok(Started { supervisor, lock })
@@ -262,3 +262,6 @@ async fn report(
 pub(crate) fn store_gone() -> StoreError {
     StoreError::Unavailable(Box::new(std::io::Error::other("the store is closed: the server is stopping")))
 }
+
+#[cfg(test)]
+mod tests;

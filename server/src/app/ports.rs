@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
+use runtime::clock::Clock;
 use serde_json::Value;
 use shared::id::HubId;
 use shared::wire::{DownMessage, to_bytes};
@@ -14,7 +15,7 @@ use crate::access::Actor;
 use crate::admin::answer::Failure;
 use crate::admin::office::Desk;
 use crate::admin::socket::Carry;
-use crate::admin::{After, Office, Request};
+use crate::admin::{After, Done, Office, Request};
 use crate::broker::{DoorHandle, Unanswered};
 use crate::store::owner::StoreHandle;
 use crate::store::{Committed, StoreError};
@@ -24,13 +25,14 @@ use crate::web::hub_https::SettingsSource;
 pub(super) struct SettingsDesk {
     pub(super) store: StoreHandle,
     pub(super) office: Arc<Office>,
+    pub(super) clock: Clock,
 }
 
 impl SettingsSource for SettingsDesk {
     fn signed_settings(&self, hub: HubId) -> BoxFuture<'_, Result<Option<Vec<u8>>, Unanswered>> {
         Box::pin(async move {
-            let office = Arc::clone(&self.office);
-            let answer = self.store.ask(move |store, _, now| office.signed_settings(store, hub, now)).await;
+            let (office, clock) = (Arc::clone(&self.office), self.clock.clone());
+            let answer = self.store.ask(move |store, _, _| office.signed_settings(store, hub, clock.wall())).await;
             match answer.map_err(|_| Unanswered)? {
                 Ok(settings) => to_bytes(&settings).map(Some).map_err(|_| Unanswered),
                 Err(StoreError::Unknown(_)) => Ok(None),
@@ -47,6 +49,7 @@ impl SettingsSource for SettingsDesk {
 pub(super) struct Counter {
     pub(super) store: StoreHandle,
     pub(super) office: Arc<Office>,
+    pub(super) clock: Clock,
     pub(super) door: DoorHandle,
     pub(super) down: mpsc::Sender<(HubId, Vec<u8>)>,
     pub(super) renewal: Arc<Renewal>,
@@ -57,22 +60,11 @@ pub(super) struct Counter {
 impl Carry for Counter {
     fn carry(&self, actor: Actor, request: Request) -> BoxFuture<'_, Result<Value, Failure>> {
         Box::pin(async move {
-            let (office, what) = (Arc::clone(&self.office), request.name());
             let _turn = match &request {
                 Request::Reload => Some(self.renewal.turn().await),
                 _ => None,
             };
-            let done = self.store.ask_committing(move |store, alerts, now| {
-                let mut desk = Desk { store, alerts, actor: &actor, now };
-                match office.carry_out(&mut desk, request) {
-                    Ok(mut done) => {
-                        let committed = done.committed.take().unwrap_or_default();
-                        (Ok(done), committed)
-                    }
-                    Err(failure) => (Err(failure), Committed::default()),
-                }
-            });
-            let mut done = done.await.map_err(|_| Failure::of_store(what, &store_gone()))??;
+            let mut done = carried_out(&self.store, &self.office, &self.clock, actor, request).await?;
             match done.after.take() {
                 Some(After::Reloaded(fresh)) => {
                     let ended = self.renewal.reloaded(*fresh).await;
@@ -86,6 +78,28 @@ impl Carry for Counter {
             Ok(done.answer)
         })
     }
+}
+
+/// What a request became, in the store's thread and by both clocks as they are then.
+pub(super) async fn carried_out(
+    store: &StoreHandle,
+    office: &Arc<Office>,
+    clock: &Clock,
+    actor: Actor,
+    request: Request,
+) -> Result<Done, Failure> {
+    let (office, clock, what) = (Arc::clone(office), clock.clone(), request.name());
+    let done = store.ask_committing(move |store, alerts, now| {
+        let mut desk = Desk { store, alerts, actor: &actor, now, wall: clock.wall() };
+        match office.carry_out(&mut desk, request) {
+            Ok(mut done) => {
+                let committed = done.committed.take().unwrap_or_default();
+                (Ok(done), committed)
+            }
+            Err(failure) => (Err(failure), Committed::default()),
+        }
+    });
+    done.await.map_err(|_| Failure::of_store(what, &store_gone()))?
 }
 
 impl Counter {

@@ -1,6 +1,7 @@
 //! What the feed needs of the store.
 
 use futures_util::future::BoxFuture;
+use runtime::clock::Clock;
 use shared::id::{StoreId, TokenId};
 use shared::time::Timestamp;
 
@@ -12,7 +13,8 @@ use crate::store::{EventNumber, EventsAfter, Snapshot, StoreError};
 pub trait FeedStore: Send + Sync + 'static {
     /// This life of the store.
     fn store_id(&self) -> StoreId;
-    /// Whose token it is and when it expires; `None` if it is unknown, wrong, revoked or expired.
+    /// Whose token it is and when it expires by the wall clock as it is now; `None` if it is unknown, wrong, revoked or
+    /// expired.
     ///
     /// # Errors
     /// The store's.
@@ -42,6 +44,7 @@ pub trait FeedStore: Send + Sync + 'static {
 #[derive(Clone)]
 pub struct WatchedStore {
     store: StoreHandle,
+    clock: Clock,
     id: StoreId,
 }
 
@@ -50,9 +53,9 @@ impl WatchedStore {
     ///
     /// # Errors
     /// [`TakeRefused::Closed`]
-    pub async fn new(store: StoreHandle) -> Result<Self, TakeRefused> {
+    pub async fn new(store: StoreHandle, clock: Clock) -> Result<Self, TakeRefused> {
         let id = store.ask(|store, _, _| store.store_id()).await?;
-        Ok(Self { store, id })
+        Ok(Self { store, clock, id })
     }
 }
 
@@ -71,7 +74,8 @@ impl FeedStore for WatchedStore {
         secret_hash: [u8; 32],
     ) -> BoxFuture<'_, Result<Option<(Actor, Timestamp)>, StoreError>> {
         Box::pin(async move {
-            let asked = self.store.ask(move |store, _, now| store.token_actor(token, &secret_hash, now));
+            let clock = self.clock.clone();
+            let asked = self.store.ask(move |store, _, now| store.token_actor(token, &secret_hash, clock.wall(), now));
             asked.await.map_err(closed)?
         })
     }

@@ -7,7 +7,9 @@ use super::Store;
 use crate::limits::{WALL_LOOK_MAX, WALL_STEP_MIN};
 
 /// The engine's clock: it starts at the later of the last committed time and the wall clock, and then follows the
-/// monotonic clock alone, so no step of the wall clock makes a deadline later.
+/// monotonic clock alone, so no step of the wall clock makes a deadline later. It is for alerts, deadlines and the
+/// order of the audit log, and for the second end of tokens. It may be ahead for good, so certificates and all that
+/// others hold against their own clocks go by the wall clock.
 #[derive(Debug, Clone, Copy)]
 pub struct EngineClock {
     start: Timestamp,
@@ -55,8 +57,9 @@ impl EngineClock {
             }
             tracing::warn!(
                 by_ms,
-                "the wall clock stepped: deadlines run on and none moves; TLS judges certificates by the wall clock, \
-                 so check the machine's time source"
+                "the wall clock stepped: deadlines run on and none moves; certificates go by the wall clock and are \
+                 looked at anew within a minute, tokens end by whichever clock says so first: check the machine's \
+                 time source"
             );
         }
         self.wall = (wall, after);

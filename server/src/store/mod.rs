@@ -143,7 +143,8 @@ pub trait Store: Send {
     /// # Errors
     /// [`Conflict::HubEnrolled`], or the store's.
     fn hub_enrol(&mut self, permit: &Permit, hub: &NewHub, now: Timestamp) -> Result<(), StoreError>;
-    /// Takes a hub's certificates back, as lost or as compromised since a time.
+    /// Takes a hub's certificates back, as lost or as compromised since a time. What the revocation list and the spans
+    /// of its keys say of it is by the wall clock, `wall`.
     ///
     /// # Errors
     /// [`StoreError::Unknown`], or the store's.
@@ -152,6 +153,7 @@ pub trait Store: Send {
         permit: &Permit,
         hub: HubId,
         compromised: Option<Timestamp>,
+        wall: Timestamp,
         now: Timestamp,
     ) -> Result<(), StoreError>;
     /// The hubs.
@@ -181,8 +183,10 @@ pub trait Store: Send {
     /// # Errors
     /// [`StoreError::Unknown`], or the store's.
     fn token_revoke(&mut self, permit: &Permit, token: TokenId, now: Timestamp) -> Result<(), StoreError>;
-    /// The actor a token stands for and when it expires; `None` if it is unknown, wrong, revoked or
-    /// expired; that is counted, and the audit log has at most one entry a second of it. The hash is compared in constant time.
+    /// The actor a token stands for and when it expires by the wall clock as it is now; `None` if it is unknown, wrong,
+    /// revoked or expired; that is counted, and the audit log has at most one entry a second of it. It is expired if
+    /// either clock says so: the wall clock (`wall`), or the engine's (`now`), which never goes back, so that a wall
+    /// clock set back makes no token last longer. The hash is compared in constant time.
     ///
     /// # Errors
     /// The store's.
@@ -190,6 +194,7 @@ pub trait Store: Send {
         &mut self,
         token: TokenId,
         secret_hash: &[u8; 32],
+        wall: Timestamp,
         now: Timestamp,
     ) -> Result<Option<(Actor, Timestamp)>, StoreError>;
     /// What a feed starts from, in the permit's scope; the look is audited.

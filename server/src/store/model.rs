@@ -265,8 +265,10 @@ pub struct NewToken {
     pub role: Role,
     /// Their wards.
     pub scope: Scope,
-    /// Until when.
+    /// Until when by the wall clock.
     pub expires: Timestamp,
+    /// Until when by the engine's clock, which never goes back: the same time from now.
+    pub expires_engine: Timestamp,
 }
 
 /// Counts that identify nobody.

@@ -13,7 +13,8 @@ use crate::access::Scope;
 use crate::provisioning::authority::Revoked;
 use crate::store::{Bound, Conflict, Hub, HubFinding, IdentityKey, NewBinding, NewHub, StoreError};
 
-/// Enrols a hub, or gives an enrolled one a further certificate for the key it has.
+/// Enrols a hub, or gives an enrolled one a further certificate for the key it has. The key's span then begins at the
+/// earlier beginning: the first certificate may have been made while the wall clock was ahead.
 pub(super) fn enrol(conn: &Connection, new: &NewHub, now: Timestamp) -> Result<((), Vec<String>), Failure> {
     let hub = new.hub.as_bytes();
     let revoked: Option<Option<i64>> = conn
@@ -39,7 +40,8 @@ pub(super) fn enrol(conn: &Connection, new: &NewHub, now: Timestamp) -> Result<(
     let (from, until) = (new.not_before.as_millis(), new.not_after.as_millis());
     conn.execute(
         "INSERT INTO identity_key (hub, identity, not_before, not_after) VALUES (?1, ?2, ?3, ?4)
-         ON CONFLICT (hub, identity) DO UPDATE SET not_after = excluded.not_after",
+         ON CONFLICT (hub, identity) DO UPDATE SET not_before = min(not_before, excluded.not_before),
+           not_after = excluded.not_after",
         params![hub, new.identity, from, until],
     )
     .map_err(failed)?;
@@ -51,24 +53,25 @@ pub(super) fn enrol(conn: &Connection, new: &NewHub, now: Timestamp) -> Result<(
     Ok(((), vec![named("hub", new.hub), named("certificate", &new.serial)]))
 }
 
+/// Takes a hub's certificates back and ends its keys' spans, by the wall clock like those spans.
 pub(super) fn revoke(
     conn: &Connection,
     hub: HubId,
     compromised: Option<Timestamp>,
-    now: Timestamp,
+    wall: Timestamp,
 ) -> Result<((), Vec<String>), Failure> {
     let sql = "UPDATE hub SET revoked = ?2 WHERE hub = ?1 AND revoked IS NULL";
-    if conn.execute(sql, params![hub.as_bytes(), now.as_millis()]).map_err(failed)? == 0 {
+    if conn.execute(sql, params![hub.as_bytes(), wall.as_millis()]).map_err(failed)? == 0 {
         return Err(StoreError::Unknown("an enrolled hub of this id").into());
     }
     conn.execute(
         "UPDATE certificate SET revoked = ?2 WHERE hub = ?1 AND revoked IS NULL",
-        params![hub.as_bytes(), now.as_millis()],
+        params![hub.as_bytes(), wall.as_millis()],
     )
     .map_err(failed)?;
     conn.execute(
         "UPDATE identity_key SET not_after = min(not_after, ?2), compromised = coalesce(compromised, ?3) WHERE hub = ?1",
-        params![hub.as_bytes(), now.as_millis(), compromised.map(Timestamp::as_millis)],
+        params![hub.as_bytes(), wall.as_millis(), compromised.map(Timestamp::as_millis)],
     )
     .map_err(failed)?;
     let mut resources = vec![named("hub", hub)];

@@ -280,9 +280,10 @@ impl Store for SqliteStore {
         permit: &Permit,
         hub: HubId,
         compromised: Option<Timestamp>,
+        wall: Timestamp,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        self.audited(permit, now, |conn, _, _| hubs::revoke(conn, hub, compromised, now))
+        self.audited(permit, now, |conn, _, _| hubs::revoke(conn, hub, compromised, wall))
     }
 
     fn hub_list(&mut self, permit: &Permit, now: Timestamp) -> Result<Vec<Hub>, StoreError> {
@@ -332,9 +333,10 @@ impl Store for SqliteStore {
         &mut self,
         token: TokenId,
         secret_hash: &[u8; 32],
+        wall: Timestamp,
         now: Timestamp,
     ) -> Result<Option<(Actor, Timestamp)>, StoreError> {
-        let found = people::actor(&self.conn, token, secret_hash, now)?;
+        let found = people::actor(&self.conn, token, secret_hash, (wall, now))?;
         if found.is_none() {
             self.refusals.add(token);
             self.note_refusals(now)?;

@@ -108,7 +108,8 @@ pub(super) fn token_create(conn: &Connection, new: &NewToken, now: Timestamp) ->
     let role = serde_json::to_string(&new.role).map_err(|_| StoreError::from(Corrupt("role")))?;
     let scope = serde_json::to_string(&new.scope).map_err(|_| StoreError::from(Corrupt("scope")))?;
     conn.execute(
-        "INSERT INTO token (token, secret_hash, name, role, scope, created, expires) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT INTO token (token, secret_hash, name, role, scope, created, expires, expires_engine)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         params![
             new.token.as_bytes(),
             new.secret_hash,
@@ -116,7 +117,8 @@ pub(super) fn token_create(conn: &Connection, new: &NewToken, now: Timestamp) ->
             role,
             scope,
             now.as_millis(),
-            new.expires.as_millis()
+            new.expires.as_millis(),
+            new.expires_engine.as_millis()
         ],
     )
     .map_err(failed)?;
@@ -131,24 +133,27 @@ pub(super) fn token_revoke(conn: &Connection, token: TokenId, now: Timestamp) ->
     }
 }
 
-/// The actor of a token.
+/// The actor of a token, and when it expires by the wall clock: the earlier of its two ends, placed on that clock.
 pub(super) fn actor(
     conn: &Connection,
     token: TokenId,
     secret_hash: &[u8; 32],
-    now: Timestamp,
+    (wall, now): (Timestamp, Timestamp),
 ) -> Result<Option<(Actor, Timestamp)>, StoreError> {
-    let sql = "SELECT secret_hash, name, role, scope, expires, revoked IS NOT NULL FROM token WHERE token = ?1";
+    let sql = "SELECT secret_hash, name, role, scope, expires, expires_engine, revoked IS NOT NULL
+               FROM token WHERE token = ?1";
     let row = conn
         .query_row(sql, params![token.as_bytes()], |row| {
             let texts = (row.get::<_, String>(1)?, row.get::<_, String>(2)?, row.get::<_, String>(3)?);
-            Ok((row.get::<_, [u8; 32]>(0)?, texts, Timestamp::from_millis(row.get(4)?), row.get::<_, bool>(5)?))
+            let left = Timestamp::from_millis(row.get(4)?).since(wall);
+            let left = left.min(Timestamp::from_millis(row.get(5)?).since(now));
+            Ok((row.get::<_, [u8; 32]>(0)?, texts, left, row.get::<_, bool>(6)?))
         })
         .optional()
         .map_err(failed)?;
     // Compared in any case, so that an unknown token takes as long as a wrong one.
-    let (held, found) = row.map_or(([0; 32], None), |(hash, texts, expires, revoked)| {
-        (hash, (!revoked && now < expires).then_some((texts, expires)))
+    let (held, found) = row.map_or(([0; 32], None), |(hash, texts, left, revoked)| {
+        (hash, (!revoked && !left.is_zero()).then(|| (texts, wall.after(left))))
     });
     let same = crate::keys::same(&held, secret_hash);
     let Some(((name, role, scope), expires)) = found.filter(|_| same) else { return Ok(None) };

@@ -12,7 +12,7 @@ use crate::store::StoreError;
 const APPLICATION_ID: i32 = 0x5250_4D53;
 
 /// One step for each version; a store of version n has had the first n.
-const MIGRATIONS: &[&str] = &[include_str!("schema_1.sql"), include_str!("schema_2.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("schema_1.sql"), include_str!("schema_2.sql"), include_str!("schema_3.sql")];
 
 /// A file that is not a store this build can use.
 #[derive(Debug, thiserror::Error)]

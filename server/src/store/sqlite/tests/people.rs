@@ -70,14 +70,23 @@ fn tokens_stand_for_their_actor_until_they_end() {
         role: Role::Clinician,
         scope: Scope::AllWards,
         expires: at(1_000),
+        expires_engine: at(501_000),
     };
     world.store.token_create(&allow(Action::TokenCreate), &new, at(0)).unwrap();
-    assert!(world.store.token_actor(token, &[3; 32], at(999)).unwrap().is_some());
-    assert!(world.store.token_actor(token, &[4; 32], at(999)).unwrap().is_none());
-    assert!(world.store.token_actor(token, &[3; 32], at(1_000)).unwrap().is_none());
-    assert!(world.store.token_actor(TokenId::from_bytes([9; 16]), &[0; 32], at(1)).unwrap().is_none());
+    let mut ends = |secret: u8, wall, engine| {
+        let known = world.store.token_actor(token, &[secret; 32], at(wall), at(engine)).unwrap();
+        known.map(|(_, ends)| ends)
+    };
+    assert_eq!(ends(3, 999, 500_999), Some(at(1_000)));
+    assert_eq!(ends(4, 999, 500_999), None, "another secret");
+    assert_eq!(ends(3, 1_000, 500_999), None, "by the wall clock");
+    // The wall clock is set back: it does not last longer for that.
+    assert_eq!(ends(3, -5_000, 500_990), Some(at(-4_990)), "what is left by the engine's clock");
+    assert_eq!(ends(3, -5_000, 501_000), None, "by the engine's clock");
+    let unknown = world.store.token_actor(TokenId::from_bytes([9; 16]), &[0; 32], at(1), at(1));
+    assert!(unknown.unwrap().is_none());
     world.store.token_revoke(&allow(Action::TokenRevoke), token, at(5)).unwrap();
-    assert!(world.store.token_actor(token, &[3; 32], at(6)).unwrap().is_none());
+    assert!(world.store.token_actor(token, &[3; 32], at(6), at(6)).unwrap().is_none());
     let again = world.store.token_revoke(&allow(Action::TokenRevoke), token, at(7));
     assert!(matches!(again, Err(StoreError::Unknown(_))));
     assert_eq!(refusals(&world)[0][0], "refused:1");
@@ -93,7 +102,7 @@ fn made_up_tokens_cost_one_entry_a_second() {
     let mut world = World::new();
     for number in 0..1_000_u128 {
         let token = TokenId::from_bytes(number.to_be_bytes());
-        assert!(world.store.token_actor(token, &[0; 32], at(5_000)).unwrap().is_none());
+        assert!(world.store.token_actor(token, &[0; 32], at(5_000), at(5_000)).unwrap().is_none());
     }
     assert_eq!(refusals(&world).len(), 1, "the first at once");
     world.store.idle(at(5_999)).unwrap();
@@ -144,17 +153,30 @@ fn hubs_are_enrolled_renewed_and_revoked() {
     assert!(world.store.hub_admitted(HUB, "01").unwrap() && world.store.hub_admitted(HUB, "03").unwrap());
     assert!(!world.store.hub_admitted(HUB, "02").unwrap());
     assert!(!world.store.hub_admitted(HubId::from_bytes([1; 16]), "01").unwrap());
-    world.store.hub_revoke(&allow(Action::HubRevoke), HUB, Some(at(2)), at(5)).unwrap();
+    world.store.hub_revoke(&allow(Action::HubRevoke), HUB, Some(at(2)), at(5), at(105)).unwrap();
     assert!(!world.store.hub_admitted(HUB, "01").unwrap() && !world.store.hub_admitted(HUB, "03").unwrap());
     let revoked = world.store.revoked().unwrap();
     assert_eq!((revoked.len(), revoked[0].compromised, revoked[0].at), (2, true, at(5)));
     let keys = world.store.identities(HUB).unwrap();
-    assert_eq!((keys[0].compromised, keys[0].not_after), (Some(at(2)), at(5)));
+    assert_eq!((keys[0].compromised, keys[0].not_after), (Some(at(2)), at(5)), "by the wall clock");
     // The compromised key is not taken again; a new one is.
     world.store.hub_enrol(&enrol, &new_hub(HUB, 4, "04"), at(6)).unwrap();
     assert!(world.store.hub_admitted(HUB, "04").unwrap() && !world.store.hub_admitted(HUB, "01").unwrap());
     let hubs = world.store.hub_list(&allow(Action::HubList), at(7)).unwrap();
     assert_eq!((hubs[0].revoked, hubs[0].bindings.len()), (false, 1));
+}
+
+#[test]
+fn a_keys_span_begins_where_the_clock_was_right_again() {
+    let mut world = World::new();
+    let enrol = allow(Action::HubEnrol);
+    let hub = HubId::from_bytes([6; 16]);
+    let span = |from, until| NewHub { not_before: at(from), not_after: at(until), ..new_hub(hub, 6, "a") };
+    world.store.hub_enrol(&enrol, &span(9_000, 12_000), at(9_500)).unwrap();
+    let right = NewHub { serial: "b".to_owned(), ..span(1_000, 4_000) };
+    world.store.hub_enrol(&enrol, &right, at(9_600)).unwrap();
+    let keys = world.store.identities(hub).unwrap();
+    assert_eq!((keys.len(), keys[0].not_before, keys[0].not_after), (1, at(1_000), at(4_000)));
 }
 
 #[test]
