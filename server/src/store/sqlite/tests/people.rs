@@ -92,6 +92,28 @@ fn tokens_stand_for_their_actor_until_they_end() {
     assert_eq!(refusals(&world)[0][0], "refused:1");
 }
 
+#[test]
+fn a_token_of_an_older_store_ends_when_it_did_by_the_engines_clock() {
+    let mut world = World::new();
+    let token = TokenId::from_bytes([8; 16]);
+    let new = NewToken {
+        token,
+        secret_hash: [3; 32],
+        name: "Screen".to_owned(),
+        role: Role::Clinician,
+        scope: Scope::AllWards,
+        expires: at(1_000),
+        expires_engine: at(2_000),
+    };
+    world.store.token_create(&allow(Action::TokenCreate), &new, at(0)).unwrap();
+    let to_version_2 = "ALTER TABLE token DROP COLUMN expires_engine; DELETE FROM schema_version WHERE version = 3";
+    world.store.conn.execute_batch(to_version_2).unwrap();
+    let mut world = world.crash();
+    let mut known = |wall, engine| world.store.token_actor(token, &[3; 32], at(wall), at(engine)).unwrap().is_some();
+    assert!(known(999, 999));
+    assert!(!known(0, 1_000) && !known(1_000, 0));
+}
+
 fn refusals(world: &World) -> Vec<Vec<String>> {
     let shown = |entry: &crate::audit::AuditEntry| entry.action == "token_shown";
     entries(world).into_iter().filter(shown).map(|entry| entry.resources).collect()
