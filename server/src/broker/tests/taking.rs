@@ -46,25 +46,35 @@ async fn what_has_no_room_among_all_waits_in_order_and_is_not_taken() {
 }
 
 #[tokio::test]
-async fn who_goes_while_it_waits_for_room_leaves_its_place() {
+async fn who_goes_while_it_waits_for_room_leaves_its_place_at_once() {
     let rig = rig().await;
-    rig.shared.unanswered_kib.forget_permits(UNANSWERED_KIB_MAX - 1);
+    rig.shared.unanswered_kib.forget_permits(UNANSWERED_KIB_MAX - 2);
     *rig.server.holds.lock().unwrap() = true;
     let (mut first, mut waits) = (rig.connect(HUB).await, rig.connect(OTHER).await);
-    first.write_all(&write_publish(&topic::up(HUB), Some(1), &KIB)).await.unwrap();
     let mut arrivals = rig.server.arrivals.subscribe();
+    first.write_all(&write_publish(&topic::up(HUB), Some(1), &KIB)).await.unwrap();
     arrivals.wait_for(|arrivals| arrivals.len() == 1).await.unwrap();
-    waits.write_all(&write_publish(&topic::up(OTHER), Some(1), &KIB)).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    assert!(rig.handle.disconnect(OTHER));
-    assert_eq!(rest(&mut waits).await, b"");
-    first.write_all(&write_publish(&topic::up(HUB), Some(2), &KIB)).await.unwrap();
-    *rig.server.holds.lock().unwrap() = false;
-    rig.server.release.notify_one();
     for id in 1..=2 {
-        assert_eq!(read(&mut first, 4).await, packet::puback(id));
+        waits.write_all(&write_publish(&topic::up(OTHER), Some(id), &KIB)).await.unwrap();
     }
-    assert_eq!((rig.taken(), rig.shared.unanswered_kib.available_permits()), (2, 1));
+    arrivals.wait_for(|arrivals| arrivals.len() == 2).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!((rig.taken(), rig.shared.unanswered_kib.available_permits()), (2, 0));
+    // It goes, and its end waits for the commit of what was taken; what was not has no room meanwhile.
+    assert!(rig.handle.disconnect(OTHER));
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    first.write_all(&write_publish(&topic::up(HUB), Some(2), &KIB)).await.unwrap();
+    rig.server.release.notify_one();
+    assert_eq!(read(&mut first, 4).await, packet::puback(1));
+    let next = arrivals.wait_for(|arrivals| arrivals.len() == 3);
+    let next =
+        tokio::time::timeout(limits::FAREWELL_MAX / 2, next).await.expect("the room is not lost").unwrap()[2].hub;
+    assert_eq!(next, HUB);
+    *rig.server.holds.lock().unwrap() = false;
+    rig.server.release.notify_waiters();
+    assert_eq!(read(&mut first, 4).await, packet::puback(2));
+    assert_eq!(rest(&mut waits).await, packet::puback(1));
+    assert_eq!((rig.taken(), rig.shared.unanswered_kib.available_permits()), (3, 2));
 }
 
 #[tokio::test]
