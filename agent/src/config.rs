@@ -12,7 +12,7 @@
 //! name = "oximeter"
 //! source = "serial"
 //! path = "/dev/serial/by-id/usb-example"
-//! protocol = "nonin-df7"                  # nonin-df2, nonin-df7, nonin-df8, nonin-df13, bci
+//! protocol = "nonin-df7"                  # nonin-df2, nonin-df7, nonin-df8, nonin-df13, bci, cms50-v7, masimo-ascii1
 //! baud = 9600                             # optional, and parity = "none", "odd" or "even"
 //!
 //! [[device]]

@@ -32,6 +32,7 @@ const STRENGTH_INVALID: u8 = 15;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Frame {
     first: u8,
+    second: u8,
     third: u8,
     fourth: u8,
     fifth: u8,
@@ -45,7 +46,7 @@ impl Frame {
     pub fn of(bytes: &[u8]) -> Result<Self, RefusedFrame> {
         let [first, second, third, fourth, fifth] = *bytes else { return Err(RefusedFrame::Length) };
         let marked = first & 0x80 != 0 && (second | third | fourth | fifth) & 0x80 == 0;
-        if marked { Ok(Self { first, third, fourth, fifth }) } else { Err(RefusedFrame::Marker) }
+        if marked { Ok(Self { first, second, third, fourth, fifth }) } else { Err(RefusedFrame::Marker) }
     }
 
     /// Pulse rate per minute, if there is one.
@@ -82,6 +83,18 @@ impl Frame {
     #[must_use]
     pub const fn strength(&self) -> u8 {
         self.first & 15
+    }
+
+    /// A heart beat.
+    #[must_use]
+    pub const fn beep(&self) -> bool {
+        self.first & (1 << 6) != 0
+    }
+
+    /// The pulse wave, 0 to 127.
+    #[must_use]
+    pub const fn pleth(&self) -> u8 {
+        self.second
     }
 
     /// Looking for a pulse.

@@ -1,7 +1,8 @@
 //! Bytes of a serial line → moments of readings. Pure: what a clock says comes in with the bytes.
 //!
 //! Three steps: a protocol's file finds frames in a stream that may begin anywhere, lose bytes and hold garbage
-//! ([`nonin_packet`] for DF2 and DF7, [`nonin_df8`], [`nonin_df13`], [`bci`]); what has no checksum must prove
+//! ([`nonin_packet`] for DF2 and DF7, [`nonin_df8`], [`nonin_df13`], [`bci`],
+//! [`cms50_line`], [`masimo`]); what has no checksum must prove
 //! itself before it is believed ([`belief`]); what comes many times a second is gathered into one moment a second
 //! ([`window`]). [`StreamDecoder`] joins them.
 
@@ -9,8 +10,11 @@ pub mod bci;
 pub mod belief;
 pub mod ble;
 pub mod checksum;
+pub mod cms50_line;
+pub mod cms50_package;
 pub mod cursor;
 pub mod date_time;
+pub mod masimo;
 pub mod medfloat;
 pub mod nonin_df13;
 pub mod nonin_df8;

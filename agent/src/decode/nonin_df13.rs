@@ -118,19 +118,30 @@ impl Frame {
         self.status & FROM_MEMORY != 0
     }
 
+    /// There was no measurement.
+    #[must_use]
+    pub const fn no_measurement(&self) -> bool {
+        self.status & NO_MEASUREMENT != 0
+    }
+
+    /// The battery is low, or was when it was stored.
+    #[must_use]
+    pub const fn low_battery(&self) -> bool {
+        self.status & LOW_BATTERY != 0
+    }
+
     /// The frame as a unit; `bytes` are its own.
     #[must_use]
     pub fn unit(&self, bytes: &[u8]) -> Unit {
-        let low_battery = self.status & LOW_BATTERY != 0;
-        let quality = Quality::SMART_POINT.when(self.smart_point()).and(Quality::LOW_BATTERY.when(low_battery));
-        let failed = (self.status & NO_MEASUREMENT != 0).then_some(NoReading::MeasurementFailed);
+        let quality = Quality::SMART_POINT.when(self.smart_point()).and(Quality::LOW_BATTERY.when(self.low_battery()));
+        let failed = self.no_measurement().then_some(NoReading::MeasurementFailed);
         let missing = failed.unwrap_or(NoReading::MissingData);
         let pulse = if failed.is_some() || self.pulse == PULSE_MISSING { Err(missing) } else { Ok(self.pulse) };
         let spo2 = if failed.is_some() || self.spo2 == SPO2_MISSING { Err(missing) } else { Ok(self.spo2) };
         // The protocol has no numbers of records: time and bytes tell one from another.
         let memory = self.from_memory().then(|| Memory::of(0, bytes));
         // What a stored frame says of the battery was true when it was stored.
-        let battery_low = (!self.from_memory()).then_some(low_battery);
+        let battery_low = (!self.from_memory()).then_some(self.low_battery());
         Unit { device_time: Some(self.time), memory, ..Unit::live(pulse, spo2, quality, battery_low) }
     }
 }

@@ -137,22 +137,33 @@ impl Packet {
         self.any & SENSOR_ALARM != 0
     }
 
+    /// The device averaged until it was sure.
+    #[must_use]
+    pub const fn smart_point(&self) -> bool {
+        self.stat2 & SMART_POINT != 0
+    }
+
+    /// The battery is low.
+    #[must_use]
+    pub const fn low_battery(&self) -> bool {
+        self.stat2 & LOW_BATTERY != 0
+    }
+
     /// The packet as a unit of its second.
     #[must_use]
     pub fn unit(&self) -> Unit {
-        let low_battery = self.stat2 & LOW_BATTERY != 0;
         let quality = Quality::ARTEFACT
             .when(self.artefact())
             .and(Quality::OUT_OF_TRACK.when(self.out_of_track()))
             .and(Quality::SENSOR_ALARM.when(self.sensor_alarm()))
             .and(Quality::LOW_PERFUSION.when(self.low_perfusion))
             .and(Quality::MARGINAL_PERFUSION.when(self.marginal_perfusion))
-            .and(Quality::SMART_POINT.when(self.stat2 & SMART_POINT != 0))
-            .and(Quality::LOW_BATTERY.when(low_battery));
+            .and(Quality::SMART_POINT.when(self.smart_point()))
+            .and(Quality::LOW_BATTERY.when(self.low_battery()));
         let why = absence(self.sensor_alarm(), self.out_of_track());
         let pulse = if self.pulse == PULSE_MISSING { Err(why) } else { Ok(self.pulse) };
         let spo2 = if self.spo2 == SPO2_MISSING { Err(why) } else { Ok(self.spo2) };
-        Unit::live(pulse, spo2, quality, Some(low_battery))
+        Unit::live(pulse, spo2, quality, Some(self.low_battery()))
     }
 }
 

@@ -16,6 +16,10 @@ pub enum Protocol {
     NoninDf13,
     /// BCI, five octets 60 times a second.
     Bci,
+    /// Contec CMS50 of protocol V4.6 to V7: packages of up to nine octets, 60 times a second.
+    Cms50V7,
+    /// Masimo ASCII 1: a line of text each second.
+    MasimoAscii1,
 }
 
 /// Why a text names no protocol.
@@ -25,10 +29,11 @@ pub struct UnknownProtocol;
 
 impl Protocol {
     /// Every protocol.
-    pub const ALL: [Self; 5] = [Self::NoninDf2, Self::NoninDf7, Self::NoninDf8, Self::NoninDf13, Self::Bci];
+    pub const ALL: [Self; 7] =
+        [Self::NoninDf2, Self::NoninDf7, Self::NoninDf8, Self::NoninDf13, Self::Bci, Self::Cms50V7, Self::MasimoAscii1];
 
     /// The names of all, for people.
-    pub const NAMES: &str = "nonin-df2, nonin-df7, nonin-df8, nonin-df13, bci";
+    pub const NAMES: &str = "nonin-df2, nonin-df7, nonin-df8, nonin-df13, bci, cms50-v7, masimo-ascii1";
 
     /// Its name in a configuration.
     #[must_use]
@@ -39,6 +44,8 @@ impl Protocol {
             Self::NoninDf8 => "nonin-df8",
             Self::NoninDf13 => "nonin-df13",
             Self::Bci => "bci",
+            Self::Cms50V7 => "cms50-v7",
+            Self::MasimoAscii1 => "masimo-ascii1",
         }
     }
 
@@ -46,8 +53,9 @@ impl Protocol {
     #[must_use]
     pub const fn baud(self) -> u32 {
         match self {
-            Self::NoninDf2 | Self::NoninDf7 | Self::NoninDf8 | Self::NoninDf13 => 9600,
+            Self::NoninDf2 | Self::NoninDf7 | Self::NoninDf8 | Self::NoninDf13 | Self::MasimoAscii1 => 9600,
             Self::Bci => 4800,
+            Self::Cms50V7 => 115_200,
         }
     }
 
@@ -65,7 +73,7 @@ impl Protocol {
             Self::NoninDf7 => Some(0x07),
             Self::NoninDf8 => Some(0x08),
             Self::NoninDf13 => Some(0x0D),
-            Self::Bci => None,
+            Self::Bci | Self::Cms50V7 | Self::MasimoAscii1 => None,
         }
     }
 }

@@ -7,6 +7,8 @@ use shared::reading::{NoReading, Quality};
 use shared::units::Decimal;
 
 use super::bci::{self, BciLine};
+use super::cms50_line::{self, Cms50V7Line};
+use super::masimo::MasimoLine;
 use super::nonin_df8::Df8Line;
 use super::nonin_df13::Df13Line;
 use super::nonin_packet::{self, PacketLine, Variant};
@@ -69,11 +71,14 @@ impl From<Report> for Heard {
     }
 }
 
+#[allow(clippy::large_enum_variant)] // one for each line, kept in place
 enum Line {
     Packets(PacketLine),
     Df8(Df8Line),
     Df13(Df13Line),
     Bci(BciLine),
+    Cms50V7(Cms50V7Line),
+    Masimo(MasimoLine),
 }
 
 impl Line {
@@ -84,6 +89,8 @@ impl Line {
             Protocol::NoninDf8 => Self::Df8(Df8Line::default()),
             Protocol::NoninDf13 => Self::Df13(Df13Line::default()),
             Protocol::Bci => Self::Bci(BciLine::default()),
+            Protocol::Cms50V7 => Self::Cms50V7(Cms50V7Line::default()),
+            Protocol::MasimoAscii1 => Self::Masimo(MasimoLine::default()),
         }
     }
 
@@ -94,12 +101,14 @@ impl Line {
             Self::Df8(line) => by_byte(bytes, |byte| line.byte(byte, tally)),
             Self::Df13(line) => by_byte(bytes, |byte| line.byte(byte, tally)),
             Self::Bci(line) => by_byte(bytes, |byte| line.byte(byte, tally)),
+            Self::Cms50V7(line) => line.hear(bytes, tally),
+            Self::Masimo(line) => line.hear(bytes, tally).map(Heard::Unit),
         }
     }
 }
 
 /// Gives a line its bytes one after the other until it hears something.
-fn by_byte<T: Into<Heard>>(bytes: &mut &[u8], mut hear: impl FnMut(u8) -> Option<T>) -> Option<Heard> {
+pub(super) fn by_byte<T: Into<Heard>>(bytes: &mut &[u8], mut hear: impl FnMut(u8) -> Option<T>) -> Option<Heard> {
     while let Some((byte, rest)) = bytes.split_first() {
         *bytes = rest;
         if let Some(heard) = hear(*byte) {
@@ -131,6 +140,7 @@ impl StreamDecoder {
         let window = match protocol {
             Protocol::NoninDf2 | Protocol::NoninDf7 => Window::of(second, nonin_packet::PACKETS_PER_SECOND, 1),
             Protocol::Bci => Window::of(second, bci::FRAMES_PER_SECOND, bci::REPEATS_BEFORE_BELIEF),
+            Protocol::Cms50V7 => Window::of(second, cms50_line::PACKAGES_PER_SECOND, cms50_line::REPEATS_BEFORE_BELIEF),
             // One unit is a second of its own; reports do not pass through the window.
             _ => Window::of(second, 1, 1),
         };

@@ -11,6 +11,17 @@ pub(super) fn decimal(value: Decimal) -> Json {
     json!({ "decimal": text, "number": number })
 }
 
+/// The nearest float.
+pub(super) fn number(value: Decimal) -> Json {
+    value.to_string().parse().map_or(Json::Null, |number: f64| number.into())
+}
+
+/// A time of a device that knows all of it.
+pub(super) fn iso(time: DeviceTime) -> Json {
+    let DeviceTime { year, month, day, hour, minute, second } = time;
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}").into()
+}
+
 /// The device's time; an unknown part is null.
 pub(super) fn date_time(time: DeviceTime) -> Json {
     let known = |part: u16| if part == 0 { Json::Null } else { part.into() };

@@ -3,6 +3,7 @@
 mod basics;
 mod ble_vitals;
 mod json;
+mod serial_oximeters;
 
 use runtime::evaluate::{Answer, Area};
 
@@ -14,6 +15,8 @@ pub const AREAS: &[Area] = &[
     ("crc", basics::crc),
     ("datetime", basics::date_time),
     ("medfloat", basics::medfloat),
+    ("serial-bci-cms50", serial_oximeters::bci_cms50),
+    ("serial-masimo", serial_oximeters::masimo),
 ];
 
 /// A frame that is refused, with the reason.
