@@ -50,8 +50,8 @@ pub const CLOCK_STEP: Duration = Duration::from_secs(1);
 /// Tables of bindings remembered after they changed, for readings captured before. Full: the oldest is forgotten, and a
 /// reading captured under it has no binding.
 pub const PAST_BINDINGS_MAX: usize = 8;
-/// Stores (each restore of the server is another) whose last receipt number is remembered. Full: the one met longest ago
-/// is forgotten, and an old receipt of it would make everything held be sent again.
+/// Stores (each restore of the server is another) whose last receipt number is remembered. Full: the one that
+/// has not answered for longest is forgotten, and an old receipt of it would make everything held be sent again.
 pub const STORES_MAX: usize = 64;
 
 // ---- uplink ----

@@ -71,8 +71,8 @@ pub struct Totals {
     pub losses: u64,
 }
 
-/// The highest receipt number heard of each store, the one met last at the end: an old receipt of a store that another
-/// has replaced is told by it from a store that really answers again.
+/// The highest receipt number heard of each store, the one that answered last at the end: an old receipt of a store that
+/// another has replaced is told by it from a store that really answers again.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Answers(Vec<(StoreId, u64)>);
 
@@ -83,12 +83,11 @@ impl Answers {
         self.0.iter().any(|(of, last)| *of == store && number <= *last)
     }
 
-    /// Notes a receipt. Beyond [`limits::STORES_MAX`] stores, the one met longest ago is forgotten.
+    /// Notes a receipt. Beyond [`limits::STORES_MAX`] stores, the one that has not answered for longest is forgotten.
     pub fn note(&mut self, store: StoreId, number: u64) {
-        match self.0.iter_mut().find(|(of, _)| *of == store) {
-            Some((_, last)) => *last = number.max(*last),
-            None => self.0.push((store, number)),
-        }
+        let before = self.0.iter().position(|(of, _)| *of == store).map(|place| self.0.remove(place));
+        let last = before.map_or(number, |(_, last)| last.max(number));
+        self.0.push((store, last));
         let over = self.0.len().saturating_sub(limits::STORES_MAX);
         self.0.drain(..over);
     }
@@ -182,7 +181,26 @@ mod tests {
         for number in 2..=u8::try_from(limits::STORES_MAX).unwrap() + 1 {
             answers.note(store(number), 1);
         }
-        assert!(!answers.is_old(store(1), 7), "the one met longest ago is forgotten");
+        assert!(!answers.is_old(store(1), 7), "the one that answered longest ago is forgotten");
         assert!(answers.is_old(store(2), 1));
+    }
+
+    #[test]
+    fn a_store_that_answers_again_is_forgotten_last() {
+        let store = |number: u8| StoreId::from_bytes([number; 16]);
+        let most = u8::try_from(limits::STORES_MAX).unwrap();
+        let mut answers = Answers::default();
+        for number in 1..=most {
+            answers.note(store(number), 7);
+        }
+        // Met first, and the last to answer; with an older number it keeps the newest.
+        answers.note(store(1), 3);
+        answers.note(store(most + 1), 1);
+        assert!(answers.is_old(store(1), 7) && !answers.is_old(store(1), 8));
+        assert!(!answers.is_old(store(2), 7), "the one that answered longest ago is forgotten");
+        for number in most + 2..=2 * most {
+            answers.note(store(number), 1);
+        }
+        assert!(!answers.is_old(store(1), 7), "in its turn it is forgotten too");
     }
 }
