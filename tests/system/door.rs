@@ -15,6 +15,7 @@ use server::provisioning::{Vault, VaultError};
 use shared::sequence::{Range, Ranges, Sequence};
 use shared::time::{Tick, Timestamp};
 use shared::topic;
+use tests::door_campaign::credentials::foreign;
 use tests::door_client::packets::{self, Connect, connect, publish};
 use tests::door_client::{DoorClient, HubKeys, Shown, alert, chain, client_config};
 use tests::door_counts::DoorCounts;
@@ -83,7 +84,7 @@ async fn who_has_no_good_certificate_is_told_so_in_tls() {
     let vault = SealedFolder::new(data.join("keys"), MasterKey::load(&data.join("master.key")).unwrap());
     let ours = Authority::load(&vault, &data.join("keys")).unwrap();
     let elsewhere = tempfile::tempdir().unwrap();
-    let foreign = Authority::create(&Drawer::default(), elsewhere.path(), now()).unwrap();
+    let namesake = Authority::create(&Drawer::default(), elsewhere.path(), now()).unwrap();
     let before = DoorCounts::read(world.addresses.metrics).unwrap();
 
     let none = refused(&world, &keys, None).await;
@@ -94,8 +95,11 @@ async fn who_has_no_good_certificate_is_told_so_in_tls() {
     let early = certificate(&ours, &folder, now().after(DAY * 60));
     assert_eq!(refused(&world, &keys, Some(early)).await, Some(AlertDescription::CertificateExpired));
     // An authority that calls itself what ours does: the name leads to our key, and the signature is not by it.
-    let strange = certificate(&foreign, &folder, now());
+    let strange = certificate(&namesake, &folder, now());
     assert_eq!(refused(&world, &keys, Some(strange)).await, Some(AlertDescription::DecryptError));
+    // An authority of another name: no root of ours is its issuer.
+    let unknown = client_config(&keys.roots_pem, Some(foreign(&keys.hub.to_string()).unwrap())).unwrap();
+    assert_eq!(ended(&world, unknown, &keys).await, Some(AlertDescription::UnknownCA));
     let mut torn = certificate(&ours, &folder, now());
     let last = torn[0].len() - 1;
     let mut octets = torn[0].to_vec();
@@ -104,7 +108,7 @@ async fn who_has_no_good_certificate_is_told_so_in_tls() {
     let torn = refused(&world, &keys, Some(torn)).await;
     assert!(torn.is_some(), "a changed signature is refused");
 
-    assert_eq!(counted(&world, &before, 5), BTreeMap::from([("tls".to_owned(), 5)]));
+    assert_eq!(counted(&world, &before, 6), BTreeMap::from([("tls".to_owned(), 6)]));
     // Signed by us and good in TLS, but the store never heard of it.
     let unheard = certificate(&ours, &folder, now());
     let tls = client_config(&keys.roots_pem, Some(Shown { chain: unheard, key: keys.key() })).unwrap();

@@ -61,8 +61,11 @@ fn signing(key: &PrivateKeyDer<'_>) -> anyhow::Result<Arc<dyn SigningKey>> {
     Ok(rustls::crypto::ring::sign::any_ecdsa_type(key)?)
 }
 
-/// A certificate for the hub by an authority that nobody knows.
-fn foreign(hub: &str) -> anyhow::Result<Shown> {
+/// A certificate for the hub, with its key, by an authority of a name that nobody knows.
+///
+/// # Errors
+/// If it cannot be made.
+pub fn foreign(hub: &str) -> anyhow::Result<Shown> {
     let (root_key, key) = (KeyPair::generate()?, KeyPair::generate()?);
     let mut root = CertificateParams::default();
     root.distinguished_name.push(DnType::CommonName, "An authority of nobody's");
