@@ -19,6 +19,8 @@ pub const DEADLINES_RETRY: Duration = Duration::from_secs(1);
 /// How long after a failed transaction, with nobody sending, the store's owner tries a small one to see whether the disk
 /// takes writes again.
 pub const STORE_PROBE_AFTER: Duration = Duration::from_secs(30);
+/// How long after the log could not be emptied every transaction is refused at once, before it is tried again.
+pub const SETTLE_RETRY: Duration = Duration::from_secs(1);
 /// A wall clock that moved by more than this against the monotonic clock since it was last looked at has stepped
 /// (PROTOCOL §6): a technical finding.
 pub const WALL_STEP_MIN: Duration = Duration::from_secs(60);
@@ -36,7 +38,7 @@ pub const OPEN_FILES_WANTED: u64 = 24_576;
 pub const STREAMS_CACHED_MAX: usize = 16_384;
 /// Bindings and newest captures kept in memory; beyond, all are forgotten and read again as they are needed.
 pub const CACHED_ROWS_MAX: usize = 100_000;
-/// Pages in the write-ahead log after which a commit writes them back itself.
+/// Pages in the write-ahead log after which a commit is followed by writing them back.
 pub const WAL_PAGES_MAX: u32 = 20_000;
 /// Observations committed since the last checkpoint, from which an idle moment is used for one.
 pub const CHECKPOINT_WORTH: u64 = 2_000;

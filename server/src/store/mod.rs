@@ -4,6 +4,7 @@
 pub mod backup;
 mod budget;
 mod engine_clock;
+mod health;
 mod model;
 pub mod owner;
 pub mod sqlite;
@@ -69,6 +70,9 @@ pub trait Store: Send {
     /// # Errors
     /// The store's; nothing is lost by it.
     fn idle(&mut self, now: Timestamp) -> Result<(), StoreError>;
+    /// How often what is committed could not be written back into the store's file since the start. Nothing is lost by
+    /// it; the log grows.
+    fn failed_checkpoints(&self) -> u64;
 
     /// Takes batches in one transaction, one savepoint each, with alerts, events and audit; then syncs.
     ///

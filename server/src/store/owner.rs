@@ -3,7 +3,6 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use runtime::clock::Clock;
@@ -11,10 +10,11 @@ use runtime::supervisor::Progress;
 use shared::id::HubId;
 use shared::time::{Tick, Timestamp};
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::budget::Budget;
 pub use super::engine_clock::EngineClock;
+use super::health::Health;
 use super::{AlertSink, BatchOutcome, Committed, LiveValue, NumberedEvent, Store, StoreError};
 use crate::ingest::OpenedBatch;
 use crate::limits::{
@@ -72,7 +72,7 @@ impl Item {
 #[derive(Clone)]
 pub struct StoreHandle {
     items: mpsc::Sender<Item>,
-    refuses: Arc<AtomicBool>,
+    health: Arc<Health>,
 }
 
 impl StoreHandle {
@@ -90,7 +90,19 @@ impl StoreHandle {
     /// again; the first batch that is committed ends it, or a small try when nobody has sent for a while.
     #[must_use]
     pub fn refuses(&self) -> bool {
-        self.refuses.load(Ordering::Relaxed)
+        self.health.refuses()
+    }
+
+    /// The same, to wait for its change.
+    #[must_use]
+    pub fn refusal(&self) -> watch::Receiver<bool> {
+        self.health.refusal()
+    }
+
+    /// How often the write-ahead log could not be written back into the store's file since the start.
+    #[must_use]
+    pub fn failed_checkpoints(&self) -> u64 {
+        self.health.failed_checkpoints()
     }
 
     /// Tells that a hub connected or went.
@@ -140,7 +152,7 @@ pub struct StoreOwner {
     engine: EngineClock,
     items: mpsc::Receiver<Item>,
     reports: mpsc::Sender<CommitReport>,
-    refuses: Arc<AtomicBool>,
+    health: Arc<Health>,
     /// When a transaction last failed.
     failed_at: Tick,
     waiting: VecDeque<Item>,
@@ -164,8 +176,8 @@ impl StoreOwner {
         let engine = EngineClock::start(committed, clock.wall(), clock.tick());
         let (sender, items) = mpsc::channel(STORE_ITEMS_MAX);
         let (reports, reported) = mpsc::channel(COMMIT_REPORTS_MAX);
-        let refuses = Arc::<AtomicBool>::default();
-        let handle = StoreHandle { items: sender, refuses: Arc::clone(&refuses) };
+        let health = Arc::<Health>::default();
+        let handle = StoreHandle { items: sender, health: Arc::clone(&health) };
         let owner = Self {
             store,
             alerts,
@@ -173,7 +185,7 @@ impl StoreOwner {
             engine,
             items,
             reports,
-            refuses,
+            health,
             failed_at: Tick::default(),
             waiting: VecDeque::new(),
             idled: false,
@@ -191,6 +203,7 @@ impl StoreOwner {
             progress.turn();
             let open = self.gather(runtime);
             self.commit_waiting();
+            self.health.note_checkpoints(self.store.failed_checkpoints());
             if !open && self.waiting.is_empty() {
                 return Ok(());
             }
@@ -252,7 +265,7 @@ impl StoreOwner {
             tracing::warn!(%error, "an idle moment's work failed; a later one does it");
         }
         let tick = self.clock.tick();
-        if self.refuses.load(Ordering::Relaxed) && tick.since(self.failed_at) >= STORE_PROBE_AFTER {
+        if self.health.refuses() && tick.since(self.failed_at) >= STORE_PROBE_AFTER {
             // Nobody sends: a commit of nothing but what is due tells whether the disk takes writes again.
             self.failed_at = tick;
             let result = self.store.take_deadlines(&mut *self.alerts, now);
@@ -328,22 +341,11 @@ impl StoreOwner {
         }
     }
 
-    /// Says once that the store cannot commit, and why, and once that it can again.
     fn note_commit(&mut self, failed: Option<&StoreError>) {
         if failed.is_some() {
             self.failed_at = self.clock.tick();
         }
-        let before = self.refuses.swap(failed.is_some(), Ordering::Relaxed);
-        match failed {
-            Some(error) if !before => tracing::error!(
-                error = chain(error),
-                "a transaction failed: nothing of it is kept or receipted, hubs keep it and send it again; \
-                 make room on the disk or mend it, the server goes on by itself"
-            ),
-            Some(error) => tracing::debug!(error = chain(error), "a transaction failed again"),
-            None if before => tracing::info!("the store commits again"),
-            None => {}
-        }
+        self.health.note_commit(failed);
     }
 
     fn other(&mut self, item: Item, now: Timestamp) {
@@ -381,19 +383,4 @@ impl StoreOwner {
             tracing::debug!("nobody listens to commits any more: the server is stopping");
         }
     }
-}
-
-/// An error and its causes on one line.
-fn chain(error: &StoreError) -> String {
-    let mut line = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        let text = cause.to_string();
-        if !line.ends_with(&text) {
-            line.push_str(": ");
-            line.push_str(&text);
-        }
-        source = cause.source();
-    }
-    line
 }

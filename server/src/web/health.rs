@@ -24,6 +24,9 @@ pub trait Readiness: Send + Sync + 'static {
 
     /// Whether the store could not commit when it last tried; known without asking it.
     fn refuses(&self) -> bool;
+
+    /// How often the store's log could not be written back since the start.
+    fn failed_checkpoints(&self) -> u64;
 }
 
 /// The store's owner answers. The door listens before this is served, and if its owner ends, so does the process.
@@ -40,6 +43,10 @@ impl Readiness for StoreHandle {
 
     fn refuses(&self) -> bool {
         Self::refuses(self)
+    }
+
+    fn failed_checkpoints(&self) -> u64 {
+        Self::failed_checkpoints(self)
     }
 }
 

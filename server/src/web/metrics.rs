@@ -44,6 +44,8 @@ pub struct Metrics {
     pub commit_duration_s: Histogram,
     /// Whether the store could not commit when it last tried: 1 or 0, as of when Prometheus asks.
     pub store_refuses: Gauge,
+    /// How often the store's log could not be written back since the start, as of when Prometheus asks.
+    pub store_checkpoints_failed: Gauge,
     /// Batches that wait for the store.
     pub store_queue: Gauge,
     /// Receipts sent.
@@ -85,6 +87,7 @@ impl Metrics {
             // 0.5 ms to 16 s.
             commit_duration_s: Histogram::new(exponential_buckets(0.000_5, 2.0, 16)),
             store_refuses: Gauge::default(),
+            store_checkpoints_failed: Gauge::default(),
             store_queue: Gauge::default(),
             receipts: Counter::default(),
             feed_clients: Gauge::default(),
@@ -116,6 +119,8 @@ impl Metrics {
         r.register("commits", "Transactions committed", self.commits.clone());
         r.register("commit_duration_seconds", "How long commits took", self.commit_duration_s.clone());
         r.register("store_refuses", "Whether the store cannot commit (1) or can (0)", self.store_refuses.clone());
+        let help = "Times the store's log could not be written back since the start";
+        r.register("store_checkpoints_failed", help, self.store_checkpoints_failed.clone());
         r.register("store_queue", "Batches that wait for the store", self.store_queue.clone());
         r.register("receipts", "Receipts sent", self.receipts.clone());
         r.register("feed_clients", "Sockets open", self.feed_clients.clone());

@@ -60,6 +60,8 @@ pub fn prometheus(metrics: Arc<Metrics>, readiness: Arc<dyn Readiness>) -> Route
 
 async fn measured(State(measured): State<Measured>) -> Result<impl IntoResponse, Problem> {
     measured.metrics.store_refuses.set(i64::from(measured.readiness.refuses()));
+    let failed = i64::try_from(measured.readiness.failed_checkpoints()).unwrap_or(i64::MAX);
+    measured.metrics.store_checkpoints_failed.set(failed);
     let text = measured.metrics.text().map_err(|_| Problem::NOT_READY)?;
     Ok(([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text))
 }

@@ -52,8 +52,7 @@ pub struct SqliteStore {
     engine: Option<(Tick, Timestamp)>,
     since_checkpoint: u64,
     refusals: refusals::Refusals,
-    /// An I/O error happened: the connection is not to be trusted with another transaction.
-    doubtful: bool,
+    log: sound::Log,
 }
 
 impl SqliteStore {
@@ -62,13 +61,13 @@ impl SqliteStore {
     /// # Errors
     /// [`StoreError::Unreadable`] if the file is none of ours, damaged, or of another version.
     pub fn open(path: &Path, vault: PatientVault, now: Timestamp) -> Result<Self, StoreError> {
-        let conn = Connection::open(path).map_err(failed)?;
+        let mut conn = Connection::open(path).map_err(failed)?;
         copy::remove_leftovers(path).map_err(|error| StoreError::Unavailable(Box::new(error)))?;
         schema::prepare(&conn)?;
         schema::migrate(&conn, StoreId::from_bytes(people::random_id()?), now)?;
         let store = schema::store_id(&conn)?;
         // The last process may have ended after an I/O error: nothing is added to a log that may have holes.
-        let doubtful = !sound::settle(&conn)?;
+        let log = sound::Log::open(&mut conn)?;
         Ok(Self {
             conn,
             store,
@@ -77,7 +76,7 @@ impl SqliteStore {
             engine: None,
             since_checkpoint: 0,
             refusals: refusals::Refusals::default(),
-            doubtful,
+            log,
         })
     }
 
@@ -111,9 +110,10 @@ impl SqliteStore {
         now: Timestamp,
         work: impl FnOnce(&Connection, &mut Memory) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        self.sound()?;
+        self.sound(now)?;
         let result = attempt(&self.conn, &mut self.memory, now, work);
-        result.inspect_err(|error| self.doubt(error))
+        self.after(result.as_ref().err());
+        result
     }
 
     /// The same, with what the engine says of it.
@@ -143,7 +143,7 @@ impl SqliteStore {
         now: Timestamp,
         work: impl FnOnce(&Connection, &mut Memory, &PatientVault) -> Result<(T, Vec<String>), Failure>,
     ) -> Result<T, StoreError> {
-        self.sound()?;
+        self.sound(now)?;
         let mut outcome = None;
         let (conn, vault) = (&self.conn, &self.vault);
         let result = attempt(conn, &mut self.memory, now, |conn, memory| {
@@ -155,8 +155,8 @@ impl SqliteStore {
             trail::append(conn, memory, permit.actor(), action, resources, AuditOutcome::Done, now)?;
             Ok(value)
         });
-        if let Err(error) = &result {
-            self.doubt(error);
+        self.after(result.as_ref().err());
+        if result.is_err() {
             self.note(outcome, permit.actor(), permit.action(), now)?;
         }
         result
@@ -188,12 +188,15 @@ impl Store for SqliteStore {
 
     fn idle(&mut self, now: Timestamp) -> Result<(), StoreError> {
         self.note_refusals(now)?;
-        if self.since_checkpoint < CHECKPOINT_WORTH {
-            return Ok(());
+        if self.since_checkpoint >= CHECKPOINT_WORTH {
+            self.since_checkpoint = 0;
+            self.write_back();
         }
-        self.since_checkpoint = 0;
-        let result = self.conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).map_err(failed);
-        result.inspect_err(|error| self.doubt(error))
+        Ok(())
+    }
+
+    fn failed_checkpoints(&self) -> u64 {
+        self.log.failed()
     }
 
     fn take(

@@ -5,11 +5,13 @@ use shared::id::StoreId;
 use shared::time::Timestamp;
 
 use super::rows::{Corrupt, failed};
-use crate::limits::WAL_PAGES_MAX;
 use crate::store::StoreError;
 
 /// Marks the file as ours: `RPMS`.
 const APPLICATION_ID: i32 = 0x5250_4D53;
+
+/// How long a transaction waits for another program that writes to the store.
+pub(super) const BUSY_MAX: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// One step for each version; a store of version n has had the first n.
 const MIGRATIONS: &[&str] = &[include_str!("schema_1.sql"), include_str!("schema_2.sql"), include_str!("schema_3.sql")];
@@ -31,13 +33,14 @@ fn not_ours(why: NotOurs) -> StoreError {
 
 /// Sets what each connection needs and checks that it took.
 pub(super) fn prepare(conn: &Connection) -> Result<(), StoreError> {
-    conn.busy_timeout(std::time::Duration::from_secs(5)).map_err(failed)?;
+    conn.busy_timeout(BUSY_MAX).map_err(failed)?;
     conn.set_prepared_statement_cache_capacity(96);
-    conn.execute_batch(&format!(
+    // No automatic checkpoint: SQLite would not say that it failed. See `sound.rs`.
+    conn.execute_batch(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
-         PRAGMA wal_autocheckpoint = {WAL_PAGES_MAX}; PRAGMA cache_size = -65536; PRAGMA trusted_schema = OFF;
-         PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY;"
-    ))
+         PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -65536; PRAGMA trusted_schema = OFF;
+         PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY;",
+    )
     .map_err(failed)?;
     let mode: String = conn.query_row("PRAGMA journal_mode", [], |row| row.get(0)).map_err(failed)?;
     if mode != "wal" {

@@ -72,7 +72,11 @@ async fn a_store_that_cannot_commit_says_so_and_tries_by_itself_when_nobody_send
     // Somebody else writes: no batch is needed for the failure to show.
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     handle.hub_connected(HUB, true).await.unwrap();
-    handle.ask(|_, _, _| ()).await.unwrap();
+    let mut refusal = handle.refusal();
+    tokio::time::timeout(std::time::Duration::from_secs(20), refusal.wait_for(|refuses| *refuses))
+        .await
+        .unwrap()
+        .unwrap();
     assert!(handle.refuses());
     other.execute_batch("ROLLBACK").unwrap();
     // What is no batch may fit where a batch does not: it ends nothing.
@@ -80,12 +84,9 @@ async fn a_store_that_cannot_commit_says_so_and_tries_by_itself_when_nobody_send
     handle.ask(|_, _, _| ()).await.unwrap();
     assert!(handle.refuses());
     manual.advance(crate::limits::STORE_PROBE_AFTER);
-    let probed = async {
-        while handle.refuses() {
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(std::time::Duration::from_secs(20), probed).await.unwrap();
+    let probed = refusal.wait_for(|refuses| !refuses);
+    tokio::time::timeout(std::time::Duration::from_secs(20), probed).await.unwrap().unwrap();
+    assert!(!handle.refuses());
     drop(handle);
     thread.join().unwrap().unwrap();
     drop(folder);
