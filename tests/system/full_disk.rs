@@ -5,12 +5,13 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, StreamOwned};
-use tests::feed_client::{FeedAccess, tls};
+use serde_json::Value;
+use tests::feed_client::{FeedAccess, FeedClient, tls};
 use tests::server::SERVER_NAME;
 use tests::wait;
 
@@ -50,6 +51,35 @@ impl Drop for SmallDisk {
     }
 }
 
+/// A clinician's screen: what one connection to the feed says, read by a thread of its own.
+struct Screen(mpsc::Receiver<Value>);
+
+impl Screen {
+    fn open(access: &FeedAccess) -> Self {
+        let (said, saying) = mpsc::channel();
+        let access = access.clone();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        std::thread::spawn(move || {
+            runtime.block_on(async move {
+                let mut feed = FeedClient::connect(&access, None).await.unwrap();
+                // Ends when the feed is closed or nobody looks at the screen any more.
+                while let Ok(Some(message)) = feed.next().await {
+                    if said.send(message).is_err() {
+                        break;
+                    }
+                }
+            });
+        });
+        Self(saying)
+    }
+
+    /// The next message of a kind.
+    fn hear(&self, kind: &str) -> Value {
+        let heard = || self.0.try_iter().find(|message| message["type"] == kind);
+        wait::until(kind, PATIENCE, heard).unwrap()
+    }
+}
+
 /// What `/readyz` answers.
 pub(crate) fn readiness(access: &FeedAccess) -> String {
     health(access, "/readyz")
@@ -66,13 +96,13 @@ fn health(access: &FeedAccess, path: &str) -> String {
 }
 
 /// What Prometheus is told.
-fn store_refuses(world: &World) -> String {
+fn measured(world: &World, name: &str) -> u64 {
     let mut stream = TcpStream::connect(world.addresses.metrics).unwrap();
     write!(stream, "GET /metrics HTTP/1.1\r\nHost: {SERVER_NAME}\r\nConnection: close\r\n\r\n").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
-    let line = answer.lines().find_map(|line| line.strip_prefix("rpm_store_refuses "));
-    line.unwrap_or_default().trim().to_owned()
+    let line = answer.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.and_then(|value| value.trim().parse().ok()).unwrap_or_else(|| panic!("no {name} in {answer}"))
 }
 
 #[test]
@@ -93,6 +123,9 @@ fn a_full_disk_stops_receipts_and_people_see_why_and_then_all_is_stored_once() {
     wait::until("stored observations", PATIENCE, || (world.count("observations") >= 40).then_some(())).unwrap();
     assert!(readiness(&access).starts_with("HTTP/1.1 200"), "{}", readiness(&access));
 
+    let screen = Screen::open(&access);
+    screen.hear("snapshot");
+
     let ballast = disk.fill();
     let refusal = wait::until("people to be told", PATIENCE, || {
         Some(readiness(&access)).filter(|answer| answer.starts_with("HTTP/1.1 503"))
@@ -103,7 +136,15 @@ fn a_full_disk_stops_receipts_and_people_see_why_and_then_all_is_stored_once() {
     assert_eq!(said.matches("a transaction failed: nothing of it is kept").count(), 1, "said once:\n{said}");
     let alive = health(&access, "/healthz");
     assert!(alive.starts_with("HTTP/1.1 200") && alive.contains("the store cannot commit"), "{alive}");
-    assert_eq!(store_refuses(&world), "1");
+    assert_eq!(measured(&world, "rpm_store_refuses"), 1);
+    // Screens say the same: those that are here, with every heartbeat too, and those that come now.
+    for screen in [&screen, &Screen::open(&access)] {
+        let told = screen.hear("store_refuses");
+        for key in ["what", "cause", "remedy"] {
+            assert!(refusal.contains(told[key].as_str().unwrap()), "{told} is not in {refusal}");
+        }
+    }
+    assert_eq!(screen.hear("heartbeat")["stores"], false);
     // Nothing is receipted any more, and the hub goes on accepting.
     let receipted = world.hubs[hub].count("receipted_observations").unwrap();
     let accepted = world.hubs[hub].count("accepted_observations").unwrap();
@@ -114,9 +155,14 @@ fn a_full_disk_stops_receipts_and_people_see_why_and_then_all_is_stored_once() {
     assert_eq!(world.hubs[hub].count("receipted_observations").unwrap(), receipted);
 
     std::fs::remove_file(ballast).unwrap();
+    screen.hear("store_commits");
+    assert_eq!(screen.hear("heartbeat")["stores"], true);
     world.hubs[hub].caught_up(PATIENCE).unwrap();
     assert!(readiness(&access).starts_with("HTTP/1.1 200"), "{}", readiness(&access));
-    assert_eq!((store_refuses(&world), health(&access, "/healthz").ends_with("alive\n")), ("0".to_owned(), true));
+    assert_eq!(measured(&world, "rpm_store_refuses"), 0);
+    assert!(health(&access, "/healthz").ends_with("alive\n"));
+    // The log is a small one: it was not written back while the disk was full.
+    assert_eq!(measured(&world, "rpm_store_checkpoints_failed"), 0);
     assert!(world.server.said().contains("the store commits again"));
     let closed = world.hubs[hub].stop_and_count().unwrap();
     assert_eq!((closed.pending_records, closed.accepted), (0, closed.receipted), "{closed:?}");

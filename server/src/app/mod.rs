@@ -152,6 +152,9 @@ struct Started {
     lock: runtime::files::FileLock,
 }
 
+/// The longest a connection of a program lasts; people's watch for as long as they like.
+const SHORT: Option<std::time::Duration> = Some(CONNECTION_MAX);
+
 async fn start(
     mut system: System,
     listeners: Listeners,
@@ -197,6 +200,7 @@ async fn start(
     supervisor.own_infallible("receipts", receipts.run());
     let (feed, feed_door, commits) = Feed::open(FeedParts {
         store: Arc::new(WatchedStore::new(handle.clone(), clock.clone()).await.map_err(|_| store_gone())?),
+        refusal: handle.refusal(),
         cursor_key,
         clock: clock.clone(),
         metrics: Arc::clone(&metrics),
@@ -215,13 +219,12 @@ async fn start(
     };
     let settings = Arc::new(SettingsDesk { store: handle.clone(), office: Arc::clone(&office), clock: clock.clone() });
     let hubs = hub_https::site(Arc::new(handle.clone()), settings, Arc::clone(&metrics));
-    let short = Some(CONNECTION_MAX);
     supervisor
-        .own_infallible("hub_https", site("hub_https", listeners.hub_https, Some(tls.clone()), hubs, short).run());
+        .own_infallible("hub_https", site("hub_https", listeners.hub_https, Some(tls.clone()), hubs, SHORT).run());
     let watched = open_site(people(feed_door, Arc::new(handle.clone())));
     supervisor.own_infallible("feed_https", site("feed", listeners.feed, Some(feed_tls.clone()), watched, None).run());
     let measured = open_site(prometheus(metrics, Arc::new(handle.clone())));
-    supervisor.own_infallible("metrics", site("metrics", listeners.metrics, None, measured, short).run());
+    supervisor.own_infallible("metrics", site("metrics", listeners.metrics, None, measured, SHORT).run());
 
     let shown = Shown { tls, feed_tls, door: door_handle.clone() };
     let renewal = Arc::new(Renewal::new(handle.clone(), Arc::clone(&office), shown, clock.clone(), stop.clone()));

@@ -10,6 +10,7 @@ use futures_util::SinkExt;
 use shared::id::PatientId;
 use shared::metric::Metric;
 use shared::time::{Tick, Timestamp};
+use tokio::sync::watch;
 
 use super::limits::{
     CLOSE_MAX, EXPIRY_WARNING, HEARTBEAT_EVERY, LIVE_EVERY, LIVE_IN_FRAME_MAX, PAGE_EVENTS, PAGES_MAX, RIGHTS_EVERY,
@@ -18,11 +19,13 @@ use super::limits::{
 use super::messages::{self, FromClient, Message};
 use super::outbox::{Live, Outbox};
 use super::rights::Rights;
+use super::store_news::StoreNews;
 use super::{FeedShared, Guest};
 use crate::alerts::Subject;
 use crate::store::{EventNumber, EventsAfter, Snapshot, StoreError};
+use crate::web::error::Problem;
 
-/// Why a socket is closed. The client reads the words.
+/// Why a socket is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Closed {
     ByClient,
@@ -33,10 +36,12 @@ pub(super) enum Closed {
     TokenRevoked,
     NotAllowed,
     StoreUnavailable,
+    StoreRefuses,
     ServerStops,
 }
 
 impl Closed {
+    /// What is counted and logged.
     const fn words(self) -> &'static str {
         match self {
             Self::ByClient => "closed by client",
@@ -47,14 +52,23 @@ impl Closed {
             Self::TokenRevoked => "token revoked",
             Self::NotAllowed => "not allowed",
             Self::StoreUnavailable => "store unavailable",
+            Self::StoreRefuses => "store refuses",
             Self::ServerStops => "server stopping",
+        }
+    }
+
+    /// What the close frame says.
+    const fn reason(self) -> &'static str {
+        match self {
+            Self::StoreRefuses => Problem::STORE_REFUSES.cause,
+            other => other.words(),
         }
     }
 
     const fn code(self) -> u16 {
         match self {
             Self::ByClient => close_code::NORMAL,
-            Self::TooSlow | Self::Silent | Self::StoreUnavailable => close_code::AGAIN,
+            Self::TooSlow | Self::Silent | Self::StoreUnavailable | Self::StoreRefuses => close_code::AGAIN,
             Self::Misuse | Self::TokenExpired | Self::TokenRevoked | Self::NotAllowed => close_code::POLICY,
             Self::ServerStops => close_code::RESTART,
         }
@@ -72,6 +86,8 @@ pub(super) struct Client {
     socket: WebSocket,
     pub(super) outbox: Arc<Outbox>,
     pub(super) rights: Rights,
+    refusal: watch::Receiver<bool>,
+    store_news: StoreNews,
     resume: Option<Result<EventNumber, super::cursor::UnreadableCursor>>,
     n: u64,
     watermark: EventNumber,
@@ -96,6 +112,8 @@ impl Client {
             socket,
             outbox,
             rights: Rights::new(guest.shown, guest.permit, guest.expires, now),
+            refusal: shared.refusal.clone(),
+            store_news: StoreNews::default(),
             resume: guest.resume,
             n: 0,
             watermark: EventNumber::default(),
@@ -117,13 +135,14 @@ impl Client {
             Ok(()) => self.serve().await,
             Err(closed) => closed,
         };
+        let closed = self.name_refusal(closed).await;
         if self.audible {
             self.shared.metrics.feed_clients_audible.dec();
         }
         self.shared.metrics.feed_closed(closed.words());
         tracing::info!(token = %self.rights.shown.token, reason = closed.words(), "a feed's socket was closed");
         if closed != Closed::ByClient {
-            let frame = CloseFrame { code: closed.code(), reason: closed.words().into() };
+            let frame = CloseFrame { code: closed.code(), reason: closed.reason().into() };
             // The peer may be gone; the socket is closed by being dropped.
             let _ = tokio::time::timeout(CLOSE_MAX, self.socket.send(Frame::Close(Some(frame)))).await;
         }
@@ -149,7 +168,30 @@ impl Client {
             self.sent.insert((live.patient, live.metric), live.taken);
         }
         self.catch_up(&snapshot).await?;
+        self.tell_of_store(self.shared.clock.tick()).await?;
         self.flush().await
+    }
+
+    /// A store that cannot be asked because it refuses closes with that reason, and with what to do before it.
+    async fn name_refusal(&mut self, closed: Closed) -> Closed {
+        if closed != Closed::StoreUnavailable || !*self.refusal.borrow() {
+            return closed;
+        }
+        if self.store_news.next(true, self.shared.clock.tick()).is_some() {
+            // The peer may be gone; the close frame says why as well.
+            let _ = tokio::time::timeout(CLOSE_MAX, self.send(&messages::store_refuses())).await;
+        }
+        Closed::StoreRefuses
+    }
+
+    /// Tells whether the store refuses, if the client does not know.
+    async fn tell_of_store(&mut self, now: Tick) -> Result<(), Closed> {
+        let refuses = *self.refusal.borrow_and_update();
+        match self.store_news.next(refuses, now) {
+            Some(true) => self.send(&messages::store_refuses()).await,
+            Some(false) => self.send(&messages::store_commits()).await,
+            None => Ok(()),
+        }
     }
 
     /// Reads the store's pages until nothing came in between.
@@ -195,6 +237,8 @@ impl Client {
             () = shared.stop.cancelled() => return Err(Closed::ServerStops),
             frame = self.socket.recv() => self.hear(frame.and_then(Result::ok))?,
             () = self.outbox.arrived() => {}
+            // Closed: the store has ended, and so does the server.
+            Ok(()) = self.refusal.changed() => {}
             () = shared.clock.sleep_until(wake_at) => {}
         }
         let now = shared.clock.tick();
@@ -206,10 +250,12 @@ impl Client {
             self.look_up_rights(now).await?;
         }
         self.mind_expiry().await?;
+        self.tell_of_store(now).await?;
         self.pass_on(now).await?;
         if now >= self.heartbeat_at {
             self.heartbeat_at = now.after(HEARTBEAT_EVERY);
-            self.send(&messages::heartbeat(&self.cursor(), shared.clock.wall())).await?;
+            let stores = !self.store_news.refuses();
+            self.send(&messages::heartbeat(&self.cursor(), shared.clock.wall(), stores)).await?;
             self.feed(Frame::Ping(Bytes::new())).await?;
         }
         self.flush().await
@@ -221,7 +267,8 @@ impl Client {
         let expiry = if self.warned { self.rights.expires } else { self.rights.expires.before(EXPIRY_WARNING) };
         let silent_at = self.last_heard.after(SILENCE_MAX);
         let soonest = self.heartbeat_at.min(self.rights_at).min(silent_at).min(until(expiry));
-        self.live_at.map_or(soonest, |live_at| soonest.min(live_at))
+        let store_at = self.store_news.deadline(*self.refusal.borrow());
+        self.live_at.into_iter().chain(store_at).fold(soonest, Tick::min)
     }
 
     fn hear(&mut self, frame: Option<Frame>) -> Result<(), Closed> {

@@ -18,6 +18,9 @@ pub const PAGES_MAX: usize = 10_000;
 pub const LIVE_IN_FRAME_MAX: usize = 256;
 /// Live values are sent at once, but not more often than this.
 pub const LIVE_EVERY: Duration = Duration::from_millis(50);
+/// How long after a client was told that the store refuses it may be told that it commits again; a refusal is told at
+/// once.
+pub const STORE_NEWS_PAUSE: Duration = Duration::from_secs(1);
 /// How often a heartbeat and a ping are sent.
 pub const HEARTBEAT_EVERY: Duration = Duration::from_secs(10);
 /// How long a client may be silent, pongs included. Then it is closed.

@@ -13,6 +13,7 @@ use shared::units::Decimal;
 use crate::access::Ward;
 use crate::alerts::{AlertEvent, Evidence};
 use crate::store::{EventNumber, LiveValue, Snapshot, StandingAlert};
+use crate::web::error::Problem;
 
 /// A JSON object without its opening brace and `n`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -169,10 +170,23 @@ pub fn resumed(cursor: &str, patients: &[(PatientId, Ward)]) -> Message {
     Message::new(&json!({"type": "resumed", "cursor": cursor, "patients": patients.collect::<Vec<_>>()}))
 }
 
-/// Nothing else to say.
+/// Nothing else to say, but whether the server stores what comes.
 #[must_use]
-pub fn heartbeat(cursor: &str, at: Timestamp) -> Message {
-    Message::new(&json!({"type": "heartbeat", "cursor": cursor, "at": at}))
+pub fn heartbeat(cursor: &str, at: Timestamp, stores: bool) -> Message {
+    Message::new(&json!({"type": "heartbeat", "cursor": cursor, "at": at, "stores": stores}))
+}
+
+/// The server stores nothing: no alert is raised and no value comes, in the words of `/readyz`.
+#[must_use]
+pub fn store_refuses() -> Message {
+    let Problem { what, cause, remedy, .. } = Problem::STORE_REFUSES;
+    Message::new(&json!({"type": "store_refuses", "what": what, "cause": cause, "remedy": remedy}))
+}
+
+/// The server stores again.
+#[must_use]
+pub fn store_commits() -> Message {
+    Message::new(&json!({"type": "store_commits"}))
 }
 
 /// Access to a patient was lost: what is shown of them goes.
@@ -217,9 +231,10 @@ mod tests {
     #[test]
     fn frames_are_objects_with_n_in_front() {
         let at = Timestamp::from_millis(0);
-        let text = heartbeat("abc", at).numbered(7);
+        let text = heartbeat("abc", at, true).numbered(7);
         let json: Json = serde_json::from_str(&text).unwrap();
-        assert_eq!(json, json!({"n": 7, "type": "heartbeat", "cursor": "abc", "at": "1970-01-01T00:00:00Z"}));
+        let at = "1970-01-01T00:00:00Z";
+        assert_eq!(json, json!({"n": 7, "type": "heartbeat", "cursor": "abc", "at": at, "stores": true}));
         assert!(text.starts_with("{\"n\":7,"));
     }
 

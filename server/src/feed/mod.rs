@@ -18,6 +18,7 @@ mod ports;
 mod rights;
 #[cfg(test)]
 pub(crate) mod samples;
+mod store_news;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,7 +26,7 @@ use std::sync::Arc;
 use axum::extract::ws::WebSocket;
 use runtime::clock::Clock;
 use shared::time::Timestamp;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -52,6 +53,8 @@ pub struct FeedCommit {
 pub struct FeedParts {
     /// The store.
     pub store: Arc<dyn FeedStore>,
+    /// Whether the store could not commit when it last tried; clients are told.
+    pub refusal: watch::Receiver<bool>,
     /// Authenticates cursors; kept with the server's keys, so that cursors outlive a restart.
     pub cursor_key: [u8; 32],
     /// The clocks.
@@ -64,6 +67,7 @@ pub struct FeedParts {
 
 struct FeedShared {
     store: Arc<dyn FeedStore>,
+    refusal: watch::Receiver<bool>,
     cursors: Cursors,
     clock: Clock,
     metrics: Arc<Metrics>,
@@ -117,6 +121,9 @@ pub enum NotWelcome {
     /// The store cannot say.
     #[error("the store cannot say whose token it is")]
     Store(#[source] StoreError),
+    /// The store cannot say, and cannot commit.
+    #[error("the store stores nothing now")]
+    StoreRefuses,
 }
 
 impl FeedDoor {
@@ -128,7 +135,9 @@ impl FeedDoor {
         let shown = authorization.and_then(bearer::read).ok_or(NotWelcome::Unauthenticated)?;
         let place = self.places.clone().try_acquire_owned().map_err(|_| NotWelcome::Full)?;
         let known = self.shared.store.authenticate(shown.token, shown.secret_hash).await;
-        let (actor, expires) = known.map_err(NotWelcome::Store)?.ok_or(NotWelcome::Unauthenticated)?;
+        let refuses = || *self.shared.refusal.borrow();
+        let known = known.map_err(|error| if refuses() { NotWelcome::StoreRefuses } else { NotWelcome::Store(error) });
+        let (actor, expires) = known?.ok_or(NotWelcome::Unauthenticated)?;
         let permit = permit(&actor, Action::FeedWatch)?;
         let resume = cursor.map(|text| self.shared.cursors.read(text));
         Ok(Guest { shown, permit, expires, resume, place })
@@ -146,9 +155,9 @@ impl Feed {
     #[must_use]
     pub fn open(parts: FeedParts) -> (Self, FeedDoor, mpsc::Sender<FeedCommit>) {
         let cursors = Cursors::new(&parts.cursor_key, parts.store.store_id());
-        let FeedParts { store, clock, metrics, stop, .. } = parts;
+        let FeedParts { store, refusal, clock, metrics, stop, .. } = parts;
         let stop = stop.child_token();
-        let shared = Arc::new(FeedShared { store, cursors, clock, metrics, stop });
+        let shared = Arc::new(FeedShared { store, refusal, cursors, clock, metrics, stop });
         let (commit, commits) = mpsc::channel(COMMITS_MAX);
         let (newcomer, newcomers) = mpsc::channel(CLIENTS_MAX);
         let door =

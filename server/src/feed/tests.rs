@@ -1,6 +1,7 @@
 //! The feed over real TLS and real WebSockets, with a store that tests steer.
 #![allow(clippy::arithmetic_side_effects)]
 
+mod refusing;
 mod store;
 
 use std::collections::BTreeSet;
@@ -40,6 +41,10 @@ impl Readiness for Ready {
     fn refuses(&self) -> bool {
         false
     }
+
+    fn failed_checkpoints(&self) -> u64 {
+        0
+    }
 }
 
 fn authorization() -> String {
@@ -52,6 +57,7 @@ fn shown() -> Option<bearer::Shown> {
 
 struct Rig {
     store: Arc<FakeStore>,
+    refusal: watch::Sender<bool>,
     commits: mpsc::Sender<FeedCommit>,
     metrics: Arc<Metrics>,
     authority: Authority,
@@ -76,11 +82,16 @@ async fn rig() -> Rig {
         revoked: false,
         kept_from: 0,
         pages: 0,
+        fails: false,
+        mute: false,
     })));
     let metrics = Arc::new(Metrics::new());
     let stop = CancellationToken::new();
     let (metrics_, stop_) = (metrics.clone(), stop.clone());
-    let parts = FeedParts { store: store.clone(), cursor_key: [1; 32], clock, metrics: metrics_, stop: stop_ };
+    let refusal = watch::Sender::default();
+    let (store_, refused) = (store.clone(), refusal.subscribe());
+    let parts =
+        FeedParts { store: store_, refusal: refused, cursor_key: [1; 32], clock, metrics: metrics_, stop: stop_ };
     let (feed, door, commits) = Feed::open(parts);
     let server = authority.server();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -96,7 +107,7 @@ async fn rig() -> Rig {
     let mut owners = JoinSet::new();
     owners.spawn(feed.run());
     owners.spawn(listener.run());
-    Rig { store, commits, metrics, authority, address, stop, _owners: owners }
+    Rig { store, refusal, commits, metrics, authority, address, stop, _owners: owners }
 }
 
 impl Rig {
@@ -132,8 +143,28 @@ struct Watcher {
 }
 
 impl Watcher {
-    /// The next frame but heartbeats, with `n` checked; `None` once closed.
+    /// The next frame but heartbeats; `None` once closed.
     async fn next(&mut self) -> Option<Json> {
+        loop {
+            let json = self.any().await?;
+            if json["type"] != "heartbeat" {
+                return Some(json);
+            }
+        }
+    }
+
+    /// The next heartbeat.
+    async fn heartbeat(&mut self) -> Json {
+        loop {
+            let json = self.any().await.expect("still open");
+            if json["type"] == "heartbeat" {
+                return json;
+            }
+        }
+    }
+
+    /// The next frame, with `n` checked; `None` once closed.
+    async fn any(&mut self) -> Option<Json> {
         loop {
             let frame = tokio::time::timeout(Duration::from_secs(20), self.socket.next()).await.expect("in time");
             match frame? {
@@ -141,9 +172,7 @@ impl Watcher {
                     let json: Json = serde_json::from_str(&text).unwrap();
                     self.n += 1;
                     assert_eq!(json["n"], self.n, "dense from 1");
-                    if json["type"] != "heartbeat" {
-                        return Some(json);
-                    }
+                    return Some(json);
                 }
                 Ok(Message::Close(frame)) => self.closed = frame.map(|frame| frame.reason.to_string()),
                 Ok(_) => {}

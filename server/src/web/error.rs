@@ -101,6 +101,7 @@ impl From<&NotWelcome> for Problem {
                 remedy: "close other windows, or try again later",
             },
             NotWelcome::Store(_) => Self::STORE,
+            NotWelcome::StoreRefuses => Self::STORE_REFUSES,
         }
     }
 }
@@ -126,6 +127,7 @@ mod tests {
         let response = Problem::from(&NotWelcome::Unauthenticated).into_response();
         assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
         assert_eq!(response.headers()[header::WWW_AUTHENTICATE], "Bearer");
+        assert!(Problem::STORE_REFUSES.cause.len() <= 123, "it fits a close frame (RFC 6455 §5.5)");
         let json = serde_json::to_value(Problem::NOT_FOUND).unwrap();
         let keys: Vec<_> = json.as_object().unwrap().keys().cloned().collect();
         assert_eq!(keys, ["cause", "remedy", "what"]);

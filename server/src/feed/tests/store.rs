@@ -22,9 +22,17 @@ pub(super) struct State {
     pub(super) revoked: bool,
     pub(super) kept_from: i64,
     pub(super) pages: usize,
+    /// Nothing can be written: no snapshot, because the look would leave no trace.
+    pub(super) fails: bool,
+    /// Nothing can be read either: it does not say whose token it is.
+    pub(super) mute: bool,
 }
 
 pub(super) struct FakeStore(pub(super) Mutex<State>);
+
+fn unavailable() -> StoreError {
+    StoreError::Unavailable(Box::new(std::io::Error::other("the disk is full")))
+}
 
 impl FeedStore for FakeStore {
     fn store_id(&self) -> StoreId {
@@ -40,7 +48,8 @@ impl FeedStore for FakeStore {
         let known = token.to_string() == TOKEN && Some(secret_hash) == shown().map(|shown| shown.secret_hash);
         let actor = Actor::Bearer { token, name: "Test".to_owned(), role: state.role, scope: state.scope.clone() };
         let answer = (known && !state.revoked).then_some((actor, state.expires));
-        Box::pin(async move { Ok(answer) })
+        let answer = if state.mute { Err(unavailable()) } else { Ok(answer) };
+        Box::pin(async move { answer })
     }
 
     fn snapshot(&self, permit: Permit) -> BoxFuture<'_, Result<Snapshot, StoreError>> {
@@ -54,7 +63,8 @@ impl FeedStore for FakeStore {
                 .collect(),
             live: state.live.iter().filter(|live| seen(&live.ward)).cloned().collect(),
         };
-        Box::pin(async move { Ok(snapshot) })
+        let answer = if state.fails { Err(unavailable()) } else { Ok(snapshot) };
+        Box::pin(async move { answer })
     }
 
     fn events_after(
