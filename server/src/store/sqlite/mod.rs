@@ -80,14 +80,6 @@ impl SqliteStore {
         })
     }
 
-    /// How the store syncs its commits: 2 is SQLite's FULL.
-    ///
-    /// # Errors
-    /// The store's.
-    pub fn synchronous(&self) -> Result<i64, StoreError> {
-        schema::synchronous(&self.conn)
-    }
-
     /// Begins a new life after a restore: a new id, so that hubs send again what they still hold.
     ///
     /// # Errors

@@ -148,6 +148,14 @@ fn is_doubtful(error: &StoreError) -> bool {
 }
 
 impl SqliteStore {
+    /// How the store syncs its commits: 2 is SQLite's FULL.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn synchronous(&self) -> Result<i64, StoreError> {
+        schema::synchronous(&self.conn)
+    }
+
     /// After a transaction: what memory holds of a failed one is forgotten, and after an I/O error the connection is not
     /// used for another one; a log that a commit left long is written back.
     pub(super) fn after(&mut self, error: Option<&StoreError>) {
