@@ -74,6 +74,67 @@ fn fields(cursor: &mut Cursor<'_>) -> Result<DeviceTime, RefusedFrame> {
     Ok(DeviceTime { year, month, day, hour, minute, second })
 }
 
+/// The seven octets of a Date Time, for a device's clock.
+#[must_use]
+pub const fn encode(time: &DeviceTime) -> [u8; 7] {
+    let [low, high] = time.year.to_le_bytes();
+    [low, high, time.month, time.day, time.hour, time.minute, time.second]
+}
+
+/// The time this many seconds later, or earlier; `None` where the year, month or day is not known, or the result is not
+/// between the years 1582 and 9999.
+#[must_use]
+pub fn shifted(time: &DeviceTime, seconds: i64) -> Option<DeviceTime> {
+    let of_day = i64::from(time.hour).saturating_mul(3600).saturating_add(i64::from(time.minute).saturating_mul(60));
+    let sum = of_day.saturating_add(i64::from(time.second)).saturating_add(seconds);
+    let (day, second) = (day_number(time)?.saturating_add(sum.div_euclid(86_400)), sum.rem_euclid(86_400));
+    let (year, month, day) = date_of(day)?;
+    let part = |value: i64| u8::try_from(value).ok();
+    let (hour, minute) = (part(second / 3600)?, part(second / 60 % 60)?);
+    let shifted = DeviceTime { year, month, day, hour, minute, second: part(second % 60)? };
+    is_a_time(&shifted).then_some(shifted)
+}
+
+/// The day of the week, 1 for Monday to 7 for Sunday, where the date is known.
+#[must_use]
+pub fn day_of_week(time: &DeviceTime) -> Option<u8> {
+    // Day 0 is a Thursday.
+    u8::try_from(day_number(time)?.saturating_add(3).rem_euclid(7).saturating_add(1)).ok()
+}
+
+/// Days in 400 years of the Gregorian calendar, and from 1 March 0000 to 1 January 1970.
+const DAYS_OF_400_YEARS: i64 = 146_097;
+const DAYS_BEFORE_1970: i64 = 719_468;
+
+/// Days since 1 January 1970. Years begin in March here, so that the leap day is the last of its year.
+fn day_number(time: &DeviceTime) -> Option<i64> {
+    if time.year == 0 || time.month == 0 || time.day == 0 || !is_a_time(time) {
+        return None;
+    }
+    let (month, day) = (i64::from(time.month), i64::from(time.day));
+    let year = i64::from(time.year).saturating_sub(i64::from(month <= 2));
+    let month = if month <= 2 { month.saturating_add(9) } else { month.saturating_sub(3) };
+    let (era, year) = (year / 400, year % 400);
+    let of_year = (month.saturating_mul(153).saturating_add(2) / 5).saturating_add(day).saturating_sub(1);
+    let of_era = year.saturating_mul(365).saturating_add(year / 4).saturating_sub(year / 100).saturating_add(of_year);
+    Some(era.saturating_mul(DAYS_OF_400_YEARS).saturating_add(of_era).saturating_sub(DAYS_BEFORE_1970))
+}
+
+/// The date of a day number: the other way round.
+fn date_of(day: i64) -> Option<(u16, u8, u8)> {
+    let day = day.saturating_add(DAYS_BEFORE_1970);
+    let (era, of_era) = (day.div_euclid(DAYS_OF_400_YEARS), day.rem_euclid(DAYS_OF_400_YEARS));
+    let leap_days = (of_era / 1460).saturating_sub(of_era / 36_524).saturating_add(of_era / 146_096);
+    let year = of_era.saturating_sub(leap_days) / 365;
+    let before = year.saturating_mul(365).saturating_add(year / 4).saturating_sub(year / 100);
+    let of_year = of_era.saturating_sub(before);
+    let month = of_year.saturating_mul(5).saturating_add(2) / 153;
+    let day = of_year.saturating_sub(month.saturating_mul(153).saturating_add(2) / 5).saturating_add(1);
+    let month = if month < 10 { month.saturating_add(3) } else { month.saturating_sub(9) };
+    let year = era.saturating_mul(400).saturating_add(year).saturating_add(i64::from(month <= 2));
+    Some((u16::try_from(year).ok()?, u8::try_from(month).ok()?, u8::try_from(day).ok()?))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,6 +175,47 @@ mod tests {
             (at([0, 0], [12, 31, 23, 59, 59]), at([0, 0], [1, 1, 0, 0, 0])),
         ] {
             assert_eq!(Ok(after(before)), time(later));
+        }
+    }
+
+    const fn at(year: u16, month: u8, day: u8, hour: u8, minute: u8, second: u8) -> DeviceTime {
+        DeviceTime { year, month, day, hour, minute, second }
+    }
+
+    #[test]
+    fn seconds_go_through_the_calendar() {
+        // 946 684 800 s from 1970 to 2000 and 3 155 673 600 s from 1900 to 2000 are those of POSIX and of NTP.
+        let millennium = at(2000, 1, 1, 0, 0, 0);
+        assert_eq!(shifted(&at(1970, 1, 1, 0, 0, 0), 946_684_800), Some(millennium));
+        assert_eq!(shifted(&at(1900, 1, 1, 0, 0, 0), 3_155_673_600), Some(millennium));
+        assert_eq!(shifted(&millennium, -3_155_673_600), Some(at(1900, 1, 1, 0, 0, 0)));
+        assert_eq!(shifted(&at(2024, 2, 28, 23, 59, 59), 1), Some(at(2024, 2, 29, 0, 0, 0)));
+        assert_eq!(shifted(&at(2026, 2, 28, 23, 59, 30), 90), Some(at(2026, 3, 1, 0, 1, 0)));
+        assert_eq!(shifted(&at(2026, 1, 1, 0, 0, 0), -60), Some(at(2025, 12, 31, 23, 59, 0)));
+        assert_eq!(shifted(&at(9999, 12, 31, 23, 59, 59), 1), None);
+        assert_eq!(shifted(&at(2026, 1, 1, 0, 0, 0), i64::MAX), None);
+        assert_eq!(shifted(&at(2026, 0, 1, 0, 0, 0), 0), None, "not of an unknown month");
+    }
+
+    #[test]
+    fn days_of_the_week() {
+        assert_eq!(day_of_week(&at(2026, 7, 28, 0, 0, 0)), Some(2));
+        assert_eq!(day_of_week(&at(2026, 10, 25, 1, 0, 0)), Some(7));
+        assert_eq!(day_of_week(&at(1600, 2, 29, 0, 0, 0)), Some(2));
+        assert_eq!(day_of_week(&at(0, 2, 29, 0, 0, 0)), None);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn written_and_read_there_and_back(
+            date in (1582_u16..=9999, 1_u8..=12, 1_u8..=28), clock in (0_u8..24, 0_u8..60, 0_u8..60), seconds in -5_000_000_000_i64..5_000_000_000,
+        ) {
+            let start = at(date.0, date.1, date.2, clock.0, clock.1, clock.2);
+            proptest::prop_assert_eq!(time(encode(&start)), Ok(start));
+            if let Some(other) = shifted(&start, seconds) {
+                proptest::prop_assert_eq!(shifted(&other, seconds.saturating_neg()), Some(start));
+                proptest::prop_assert_eq!(seconds == 0, other == start);
+            }
         }
     }
 }
