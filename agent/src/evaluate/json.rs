@@ -4,6 +4,8 @@ use serde_json::{Value as Json, json};
 use shared::observation::DeviceTime;
 use shared::units::Decimal;
 
+use crate::decode::medfloat::Medfloat;
+
 /// A decimal: its digits and the nearest float.
 pub(super) fn decimal(value: Decimal) -> Json {
     let text = value.to_string();
@@ -20,6 +22,14 @@ pub(super) fn number(value: Decimal) -> Json {
 pub(super) fn iso(time: DeviceTime) -> Json {
     let DeviceTime { year, month, day, hour, minute, second } = time;
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}").into()
+}
+
+/// A float of a device: a decimal, or the name of its special value.
+pub(super) fn float(value: Medfloat) -> Json {
+    match value {
+        Ok(value) => decimal(value),
+        Err(special) => json!({ "special": special.name(), "value": null }),
+    }
 }
 
 /// The device's time; an unknown part is null.

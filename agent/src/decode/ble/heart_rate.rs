@@ -1,4 +1,4 @@
-//! Heart Rate Measurement (2A37).
+//! Heart Rate Measurement (2A37) and Body Sensor Location (2A38).
 //!
 //! Source: Bluetooth Heart Rate Service 1.0, 3.1; GATT Specification Supplement, Heart Rate Measurement (STANDARDS §1.3).
 //! ```text
@@ -7,7 +7,8 @@
 //! energy  u16, kJ, if b3
 //! RR      u16 × n, 1/1024 s, oldest first, if b4
 //! ```
-//! Reserved flag bits are not looked at, nor octets that no flag announces.
+//! Reserved flag bits are not looked at, nor octets that no flag announces. The location is one octet (Heart Rate Service,
+//! 3.2).
 
 use shared::metric::Metric;
 use shared::reading::{NoReading, Quality, Reading};
@@ -71,9 +72,72 @@ impl<'a> HeartRate<'a> {
     }
 }
 
+/// Where on the body the sensor is worn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodySensorLocation {
+    /// None of the others.
+    Other,
+    /// Chest.
+    Chest,
+    /// Wrist.
+    Wrist,
+    /// Finger.
+    Finger,
+    /// Hand.
+    Hand,
+    /// Ear lobe.
+    EarLobe,
+    /// Foot.
+    Foot,
+    /// A number that the standard reserves.
+    Reserved,
+}
+
+impl BodySensorLocation {
+    /// Reads a value of the characteristic.
+    ///
+    /// # Errors
+    /// [`RefusedFrame::Length`]: it is empty.
+    pub fn of(value: &[u8]) -> Result<Self, RefusedFrame> {
+        Ok(match Cursor::new(value).u8()? {
+            0 => Self::Other,
+            1 => Self::Chest,
+            2 => Self::Wrist,
+            3 => Self::Finger,
+            4 => Self::Hand,
+            5 => Self::EarLobe,
+            6 => Self::Foot,
+            _ => Self::Reserved,
+        })
+    }
+
+    /// Its name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Other => "other",
+            Self::Chest => "chest",
+            Self::Wrist => "wrist",
+            Self::Finger => "finger",
+            Self::Hand => "hand",
+            Self::EarLobe => "ear-lobe",
+            Self::Foot => "foot",
+            Self::Reserved => "reserved",
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn locations_have_names_of_their_own() {
+        let name = |number| BodySensorLocation::of(&[number]).unwrap().name();
+        assert_eq!((0..=255).map(name).collect::<std::collections::BTreeSet<_>>().len(), 8);
+        assert_eq!((name(0), name(5), name(6), name(7)), ("other", "ear-lobe", "foot", "reserved"));
+        assert_eq!(BodySensorLocation::of(&[]), Err(RefusedFrame::Length));
+    }
 
     #[test]
     fn a_rate_without_contact_is_no_reading() {

@@ -4,15 +4,41 @@
 //! What a value means never depends on the one before it, but for two profiles: a glucose context belongs to its
 //! measurement, and the time of a continuous glucose record counts from the session's start.
 
+pub mod battery;
+pub mod berry;
+pub mod blood_pressure;
+pub mod contec_bt;
+pub mod current_time;
+pub mod device_information;
 pub mod heart_rate;
+pub mod jumper;
+pub mod nonin_oximetry;
+pub mod plx;
+pub mod plx_status;
+pub mod thermometer;
+pub mod viatom;
 
 use std::fmt;
 use std::str::FromStr;
 
-use heart_rate::HeartRate;
+use shared::metric::Metric;
+use shared::reading::{Quality, Reading};
+use shared::units::Unit;
 
+use battery::BatteryLevel;
+use blood_pressure::BloodPressure;
+use contec_bt::ContecBt;
+use current_time::CurrentTime;
+use heart_rate::{BodySensorLocation, HeartRate};
+use jumper::Jumper;
+use nonin_oximetry::NoninOximetry;
+use plx::{PlxContinuous, PlxFeatures, PlxSpot};
+use thermometer::Temperature;
+
+use super::cursor::Cursor;
+use super::medfloat::Medfloat;
 use super::quirks::Quirks;
-use super::{RefusedFrame, Report};
+use super::{RefusedFrame, Report, date_time};
 
 /// A characteristic that is decoded, by its 16-bit assigned number or by the maker's service it belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -151,27 +177,61 @@ impl FromStr for Characteristic {
     type Err = UnknownCharacteristic;
     /// Takes the four digits or the whole UUID, in any case; an assigned number also with the Bluetooth base.
     fn from_str(text: &str) -> Result<Self, UnknownCharacteristic> {
-        let upper = text.to_ascii_uppercase();
-        let short = upper.strip_prefix("0000").and_then(|rest| rest.strip_suffix("-0000-1000-8000-00805F9B34FB"));
-        let name = short.unwrap_or(&upper);
-        Self::ALL.into_iter().find(|characteristic| characteristic.uuid() == name).ok_or(UnknownCharacteristic)
+        Self::ALL.into_iter().find(|one| is_uuid(text, one.uuid())).ok_or(UnknownCharacteristic)
     }
 }
 
-/// What a value of a characteristic says. One that describes the device, or that is part of a conversation with it,
-/// gives a report without readings.
+/// Whether a text is this UUID, in any case; an assigned number may have the Bluetooth base around it.
+fn is_uuid(text: &str, uuid: &str) -> bool {
+    let upper = text.to_ascii_uppercase();
+    let short = upper.strip_prefix("0000").and_then(|rest| rest.strip_suffix("-0000-1000-8000-00805F9B34FB"));
+    short.unwrap_or(&upper) == uuid
+}
+
+/// A float as a reading: its digits, or what its special value says.
+const fn of_float(metric: Metric, value: Medfloat, unit: Unit, quality: Quality) -> Reading {
+    match value {
+        Ok(decimal) => Reading::value(metric, decimal, unit, quality),
+        Err(special) => Reading::none(metric, special.no_reading(), quality),
+    }
+}
+
+/// What a value of a characteristic says. One that describes the device, that is part of a conversation with it, or of a
+/// measurement that is still in progress, gives a report without readings.
 ///
 /// # Errors
 /// [`RefusedFrame`] says what is wrong with the value.
-pub fn decode(characteristic: Characteristic, _quirks: Quirks, value: &[u8]) -> Result<Report, RefusedFrame> {
+pub fn decode(characteristic: Characteristic, quirks: Quirks, value: &[u8]) -> Result<Report, RefusedFrame> {
     match characteristic {
         Characteristic::HeartRate => HeartRate::of(value).map(|read| read.report()),
+        Characteristic::BodySensorLocation => BodySensorLocation::of(value).map(|_| Report::default()),
+        Characteristic::Temperature => Temperature::of(value).map(|read| read.report()),
+        Characteristic::IntermediateTemperature => Temperature::of(value).map(|_| Report::default()),
+        Characteristic::BloodPressure => BloodPressure::of(value, quirks).map(|read| read.report()),
+        Characteristic::CuffPressure => BloodPressure::of(value, quirks).map(|_| Report::default()),
+        Characteristic::EnhancedBloodPressure => BloodPressure::of_enhanced(value).map(|read| read.report()),
+        Characteristic::PlxSpot => PlxSpot::of(value).map(|read| read.report(value)),
+        Characteristic::PlxContinuous => PlxContinuous::of(value).map(|read| read.report()),
+        Characteristic::PlxFeatures => PlxFeatures::of(value).map(|_| Report::default()),
+        Characteristic::BatteryLevel => BatteryLevel::of(value).map(|read| read.report()),
+        Characteristic::CurrentTime => CurrentTime::of(value).map(|read| read.report()),
+        Characteristic::DateTime => {
+            date_time::read(&mut Cursor::new(value)).map(|time| Report { device_time: Some(time), ..Report::default() })
+        }
+        Characteristic::NoninOximetry => NoninOximetry::of(value).map(|read| read.report()),
+        Characteristic::Berry => berry::report(value),
+        Characteristic::Jumper => Jumper::of(value).map(|read| read.report()),
+        Characteristic::Viatom => viatom::Sensors::of(value).map(|read| read.report()),
+        Characteristic::ContecBt => ContecBt::of(value).map(|read| read.report(quirks)),
         _ => Ok(Report::default()),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use shared::hex;
+
     use super::*;
 
     #[test]
@@ -184,10 +244,61 @@ mod tests {
         assert_eq!("2A00".parse::<Characteristic>(), Err(UnknownCharacteristic));
     }
 
+    /// A value of each kind that gives readings, and how many.
+    const VALUES: [(Characteristic, &str, usize); 12] = [
+        (Characteristic::HeartRate, "1f0101320101000201ffff", 1),
+        (Characteristic::Temperature, "066c0100ffea0701150a1e0002", 1),
+        (Characteristic::BloodPressure, "1e8a00580078000000041114293b3c00012700", 4),
+        (Characteristic::EnhancedBloodPressure, "7e8a0058007800805101003c0001270080510100", 4),
+        (Characteristic::PlxSpot, "0facf3bef5e8070b1d170839204022000066e3", 3),
+        (Characteristic::PlxContinuous, "1fdef3caf3caf35af5d4f3b2f220010000007ae3", 3),
+        (Characteristic::BatteryLevel, "32", 1),
+        (Characteristic::NoninOximetry, "0a141d0190002a610048", 3),
+        (Characteristic::Berry, "8532074861", 2),
+        (Characteristic::Jumper, "81386344", 3),
+        (Characteristic::Viatom, "5500ff00000d00ffffff0000000060000500000043", 4),
+        (Characteristic::ContecBt, "eb010453637f0025", 2),
+    ];
+
     #[test]
-    fn a_value_goes_to_its_profile() {
-        let report = |characteristic| decode(characteristic, Quirks::default(), &[0x06, 85]);
-        assert_eq!(report(Characteristic::HeartRate).map(|report| report.readings.len()), Ok(1));
-        assert_eq!(report(Characteristic::PlxFeatures), Ok(Report::default()));
+    fn a_value_goes_to_its_profile_and_its_beginning_is_refused() {
+        for (characteristic, value, readings) in VALUES {
+            let value = hex::decode(value).unwrap();
+            let report = decode(characteristic, Quirks::NONE, &value);
+            assert_eq!(report.map(|report| report.readings.len()), Ok(readings), "{characteristic:?}");
+            for length in 0..value.len() {
+                // Intervals of a heart beat come in any number, the flag for them with none too.
+                let whole = characteristic == Characteristic::HeartRate && length >= 5 && length % 2 == 1;
+                let beginning = decode(characteristic, Quirks::NONE, &value[..length]);
+                assert_eq!(beginning.is_ok(), whole, "{characteristic:?}, {length} octets");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_in_progress_or_describes_the_device_is_no_reading() {
+        for (characteristic, value) in [
+            (Characteristic::CuffPressure, "009600ff07ff07"),
+            (Characteristic::IntermediateTemperature, "006c0100ff"),
+            (Characteristic::BodySensorLocation, "01"),
+            (Characteristic::PlxFeatures, "0000"),
+            (Characteristic::CurrentTime, "ea07071c0e1e0f000001"),
+            (Characteristic::DateTime, "ea07071c0e1e0f"),
+        ] {
+            let value = hex::decode(value).unwrap();
+            let report = decode(characteristic, Quirks::NONE, &value).unwrap();
+            assert!(report.readings.is_empty(), "{characteristic:?}");
+            assert!(decode(characteristic, Quirks::NONE, &value[1..]).is_err(), "{characteristic:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_value_makes_a_decoder_panic(value: Vec<u8>, big_endian: bool, always: bool) {
+            let quirks = Quirks { cuff_tail_big_endian: big_endian, cuff_user_always: always, ..Quirks::NONE };
+            for characteristic in Characteristic::ALL {
+                let _ = decode(characteristic, quirks, &value);
+            }
+        }
     }
 }
