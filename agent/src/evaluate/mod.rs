@@ -1,6 +1,7 @@
 //! The areas of the port for independent verification (`runtime::evaluate`): each calls the decoders the agent runs.
 
 mod basics;
+pub mod ble_makers;
 mod ble_vitals;
 mod json;
 mod serial_oximeters;
@@ -11,7 +12,11 @@ use crate::decode::RefusedFrame;
 
 /// The areas, by name.
 pub const AREAS: &[Area] = &[
+    ("ble-blood-pressure", ble_vitals::blood_pressure),
     ("ble-heart-rate", ble_vitals::heart_rate),
+    ("ble-misc", ble_vitals::misc),
+    ("ble-pulse-oximeter", ble_vitals::pulse_oximeter),
+    ("ble-thermometer", ble_vitals::thermometer),
     ("crc", basics::crc),
     ("datetime", basics::date_time),
     ("medfloat", basics::medfloat),
