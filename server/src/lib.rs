@@ -23,4 +23,5 @@ pub mod limits;
 pub mod provisioning;
 pub mod setup;
 pub mod store;
+mod turns;
 pub mod web;

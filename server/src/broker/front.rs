@@ -22,7 +22,7 @@ use super::ports::{Admission, Intake};
 use super::refusal::Refusal;
 use super::roster::{Roster, Seat};
 use super::tls::{Shown, Tls};
-use super::turns::Turns;
+use crate::turns::{NoTurn, Turns};
 use crate::web::metrics::Metrics;
 
 /// What every connection of the door shares.
@@ -58,10 +58,16 @@ pub(super) async fn shake_hands(
     // Small packets both ways; waiting to fill segments would only delay them. A socket that refuses is about to fail.
     let _ = socket.set_nodelay(true);
     let tls = shared.tls.current();
-    let turns = Turns { of_address, of_all: shared.handshakes.clone(), wait_max: HANDSHAKE_WAIT_MAX };
+    let turns = Turns { places: [of_address, shared.handshakes.clone()], wait_max: HANDSHAKE_WAIT_MAX };
     // All that is costly, the signatures of both sides, is done between two waits for the socket.
     let accepting = TlsAcceptor::from(Arc::clone(&tls)).accept(Narrow::new(socket));
-    let accepting = async { turns.take(accepting).await?.map_err(|_| Refusal::Tls) };
+    let accepting = async {
+        let no_turn = |why| match why {
+            NoTurn::TooLate => Refusal::HandshakesFull,
+            NoTurn::Stopping => Refusal::Stopping,
+        };
+        turns.take(accepting).await.map_err(no_turn)?.map_err(|_| Refusal::Tls)
+    };
     let mut stream = within(TLS_MAX, Refusal::TlsTimeout, accepting).await?;
     stream.get_mut().0.widen();
     let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();

@@ -24,7 +24,6 @@ mod router;
 mod session;
 mod strangers;
 pub mod tls;
-mod turns;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

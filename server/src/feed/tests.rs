@@ -194,6 +194,18 @@ impl Watcher {
 }
 
 #[tokio::test]
+async fn silent_connections_keep_nobody_out() {
+    let rig = rig().await;
+    let mut silent = Vec::new();
+    for _ in 0..=crate::web::limits::HANDSHAKES_MAX {
+        silent.push(TcpStream::connect(rig.address).await.unwrap());
+    }
+    let mut watcher =
+        tokio::time::timeout(Duration::from_secs(5), rig.watch(None)).await.expect("before they time out");
+    watcher.expect("snapshot").await;
+}
+
+#[tokio::test]
 async fn starts_with_what_is_in_scope_and_goes_on_live() {
     let rig = rig().await;
     rig.state(|state| state.events = vec![numbered(1, "North"), numbered(2, "South")]);

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 /// Connections of one listener. A further one is closed at once.
 pub const CONNECTIONS_MAX: usize = 10_000;
-/// Handshakes of one listener in progress. A further one waits within [`TLS_MAX`].
+/// Handshakes of one listener that the processor works on; none is held while the other side is silent. A further one
+/// waits within [`TLS_MAX`].
 pub const HANDSHAKES_MAX: usize = 64;
 /// How long TLS may take, waiting for its turn included. Then the connection is closed.
 pub const TLS_MAX: Duration = Duration::from_secs(10);

@@ -22,6 +22,7 @@ use super::limits::{
     ACCEPT_PAUSE, CONNECTIONS_MAX, FAREWELL_MAX, HANDSHAKES_MAX, HEAD_BYTES_MAX, HEAD_MAX, HEADERS_MAX, TLS_MAX,
 };
 use crate::broker::Tls;
+use crate::turns::Turns;
 
 /// What a connection is served, given the certificate it showed; `None` closes it.
 pub type Site = Arc<dyn Fn(Option<CertificateDer<'static>>) -> BoxFuture<'static, Option<Router>> + Send + Sync>;
@@ -58,7 +59,7 @@ impl Listener {
             tls: self.tls,
             site: self.site,
             connection_max: self.connection_max,
-            handshakes: Semaphore::new(HANDSHAKES_MAX),
+            handshakes: Turns { places: [Arc::new(Semaphore::new(HANDSHAKES_MAX))], wait_max: TLS_MAX },
             stop: self.stop.clone(),
         });
         let mut connections = JoinSet::new();
@@ -90,7 +91,7 @@ struct Shared {
     tls: Option<Tls>,
     site: Site,
     connection_max: Option<Duration>,
-    handshakes: Semaphore,
+    handshakes: Turns<1>,
     stop: CancellationToken,
 }
 
@@ -106,8 +107,8 @@ impl Shared {
             return;
         };
         let shaking = async {
-            let _turn = self.handshakes.acquire().await.ok()?;
-            let stream = TlsAcceptor::from(tls.current()).accept(socket).await.ok()?;
+            // A place is held while the processor works, and none for who is silent.
+            let stream = self.handshakes.take(TlsAcceptor::from(tls.current()).accept(socket)).await.ok()?.ok()?;
             let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
             let router = (self.site)(shown.map(|certificate| certificate.clone().into_owned())).await?;
             Some((stream, router))

@@ -22,7 +22,10 @@ fn shown(protocol: Protocol, courses: &[Vitals]) -> Vec<Vec<Option<i64>>> {
         Outcome::Value(value) => Some(value.decimal.mantissa()),
         Outcome::None(_) => None,
     };
-    moments.iter().map(|moment| moment.readings.iter().map(|reading| value(&reading.outcome)).collect()).collect()
+    moments
+        .iter()
+        .map(|moment| moment.report.readings.iter().map(|reading| value(&reading.outcome)).collect())
+        .collect()
 }
 
 #[test]

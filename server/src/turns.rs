@@ -9,34 +9,42 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-use super::refusal::Refusal;
-
-/// The places that somebody needs at once: their address's first, so that those of one address queue among themselves.
+/// The places that somebody needs at once, in the order they are waited for: those of fewer first, so that who shares
+/// them queues among themselves.
 #[derive(Debug, Clone)]
-pub(super) struct Turns {
-    /// Of their address.
-    pub(super) of_address: Arc<Semaphore>,
-    /// Of all.
-    pub(super) of_all: Arc<Semaphore>,
-    /// How long one may take to come.
-    pub(super) wait_max: Duration,
+pub(crate) struct Turns<const N: usize> {
+    /// The places.
+    pub(crate) places: [Arc<Semaphore>; N],
+    /// How long a turn may take to come, each time.
+    pub(crate) wait_max: Duration,
 }
 
-impl Turns {
+/// Why there was no turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoTurn {
+    /// None came in time.
+    TooLate,
+    /// The places are closed: the process stops.
+    Stopping,
+}
+
+impl<const N: usize> Turns<N> {
     /// Does the work. Each time it can go on it waits for its turn, in order of asking, and goes on until it would have
     /// to wait for something else.
     ///
     /// # Errors
-    /// [`Refusal::HandshakesFull`] if a turn did not come in time; [`Refusal::Stopping`].
-    pub(super) async fn take<F: Future>(&self, work: F) -> Result<F::Output, Refusal> {
+    /// [`NoTurn`]
+    pub(crate) async fn take<F: Future>(&self, work: F) -> Result<F::Output, NoTurn> {
         let mut work = pin!(work);
         loop {
             let places = async {
-                let first = self.of_address.acquire().await.map_err(|_| Refusal::Stopping)?;
-                let second = self.of_all.acquire().await.map_err(|_| Refusal::Stopping)?;
-                Ok((first, second))
+                let mut held = [const { None }; N];
+                for (held, places) in held.iter_mut().zip(&self.places) {
+                    *held = Some(places.acquire().await.map_err(|_| NoTurn::Stopping)?);
+                }
+                Ok(held)
             };
-            let places = tokio::time::timeout(self.wait_max, places).await.unwrap_or(Err(Refusal::HandshakesFull))?;
+            let places = tokio::time::timeout(self.wait_max, places).await.unwrap_or(Err(NoTurn::TooLate))?;
             // Whatever the work waits for wakes this task, also if it comes while the places are given back.
             let went_on = poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await;
             drop(places);
@@ -56,6 +64,7 @@ async fn woken() {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::indexing_slicing)]
     use std::cell::Cell;
 
     use futures_util::FutureExt;
@@ -63,9 +72,13 @@ mod tests {
 
     use super::*;
 
-    fn turns(of_address: usize, of_all: usize) -> Turns {
-        let [of_address, of_all] = [of_address, of_all].map(|places| Arc::new(Semaphore::new(places)));
-        Turns { of_address, of_all, wait_max: Duration::from_secs(10) }
+    fn turns(of_few: usize, of_all: usize) -> Turns<2> {
+        let places = [of_few, of_all].map(|places| Arc::new(Semaphore::new(places)));
+        Turns { places, wait_max: Duration::from_secs(10) }
+    }
+
+    fn free(turns: &Turns<2>) -> [usize; 2] {
+        [0, 1].map(|which| turns.places[which].available_permits())
     }
 
     #[tokio::test]
@@ -74,22 +87,22 @@ mod tests {
         let worked = Cell::new(0);
         let (say, mut said) = oneshot::channel();
         let work = poll_fn(|context| {
-            assert_eq!((turns.of_address.available_permits(), turns.of_all.available_permits()), (0, 0));
+            assert_eq!(free(&turns), [0, 0]);
             worked.set(worked.get() + 1);
             said.poll_unpin(context)
         });
         let mut taking = Box::pin(turns.take(work));
         // Somebody else's turn: it does not work.
-        let others = turns.of_all.acquire().await.unwrap();
+        let others = turns.places[1].acquire().await.unwrap();
         assert!((&mut taking).now_or_never().is_none());
         assert_eq!(worked.get(), 0);
         drop(others);
         assert!((&mut taking).now_or_never().is_none());
         assert_eq!(worked.get(), 1);
-        assert_eq!((turns.of_address.available_permits(), turns.of_all.available_permits()), (1, 1), "it waits");
+        assert_eq!(free(&turns), [1, 1], "it waits");
         say.send(7).unwrap();
         assert_eq!(taking.await, Ok(Ok(7)));
-        assert_eq!((turns.of_address.available_permits(), turns.of_all.available_permits()), (1, 1));
+        assert_eq!(free(&turns), [1, 1]);
     }
 
     #[tokio::test]
@@ -118,6 +131,6 @@ mod tests {
     #[tokio::test]
     async fn who_gets_no_turn_in_time_is_told_so() {
         let turns = Turns { wait_max: Duration::from_millis(20), ..turns(1, 0) };
-        assert_eq!(turns.take(async {}).await, Err(Refusal::HandshakesFull));
+        assert_eq!(turns.take(async {}).await, Err(NoTurn::TooLate));
     }
 }
