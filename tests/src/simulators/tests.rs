@@ -15,7 +15,8 @@ fn shown(protocol: Protocol, courses: &[Vitals]) -> Vec<Vec<Option<i64>>> {
         for (place, frame) in frames.iter().enumerate() {
             let at = second as u64 * 1000 + place as u64 * 1000 / frames.len() as u64;
             let (tick, wall) = (Tick::from_millis(at), Timestamp::from_millis(0));
-            moments.extend(decoder.push(frame, Captured { tick, wall, clock: ClockState::NeverSet }));
+            decoder
+                .push(frame, Captured { tick, wall, clock: ClockState::NeverSet }, &mut |moment| moments.push(moment));
         }
     }
     let value = |outcome: &Outcome| match outcome {
