@@ -12,6 +12,7 @@
 //! ```
 //! No checksum: a run of frames must prove itself before any is believed, and a value must come several times.
 
+use arrayvec::ArrayVec;
 use shared::reading::{NoReading, Quality};
 
 use super::Unit;
@@ -44,9 +45,14 @@ impl Frame {
     /// # Errors
     /// [`RefusedFrame::Length`], or [`RefusedFrame::Marker`] where bit 7 is not set in the first octet alone.
     pub fn of(bytes: &[u8]) -> Result<Self, RefusedFrame> {
-        let [first, second, third, fourth, fifth] = *bytes else { return Err(RefusedFrame::Length) };
+        let octets = <[u8; FRAME_BYTES]>::try_from(bytes).map_err(|_| RefusedFrame::Length)?;
+        Self::in_step(octets).ok_or(RefusedFrame::Marker)
+    }
+
+    /// The frame, if bit 7 is set in its first octet alone.
+    const fn in_step([first, second, third, fourth, fifth]: [u8; FRAME_BYTES]) -> Option<Self> {
         let marked = first & 0x80 != 0 && (second | third | fourth | fifth) & 0x80 == 0;
-        if marked { Ok(Self { first, second, third, fourth, fifth }) } else { Err(RefusedFrame::Marker) }
+        if marked { Some(Self { first, second, third, fourth, fifth }) } else { None }
     }
 
     /// Pulse rate per minute, if there is one.
@@ -147,7 +153,7 @@ impl Frame {
 /// Finds frames in a line. Holds at most four octets.
 #[derive(Debug)]
 pub struct BciLine {
-    bytes: Vec<u8>,
+    bytes: ArrayVec<u8, FRAME_BYTES>,
     belief: Belief,
     /// Flags of frames that are not yet believed.
     unproven: Quality,
@@ -157,7 +163,7 @@ pub struct BciLine {
 impl Default for BciLine {
     fn default() -> Self {
         Self {
-            bytes: Vec::new(),
+            bytes: ArrayVec::new(),
             belief: Belief::after(FRAMES_BEFORE_BELIEF as u64),
             unproven: Quality::GOOD,
             tells_strength: false,
@@ -166,8 +172,29 @@ impl Default for BciLine {
 }
 
 impl BciLine {
-    /// Takes one byte; gives the frame that it completes, if it is believed.
-    pub fn byte(&mut self, byte: u8, tally: &mut Tally) -> Option<Unit> {
+    /// Takes bytes from the front until a frame is believed or none are left.
+    pub fn hear(&mut self, bytes: &mut &[u8], tally: &mut Tally) -> Option<Unit> {
+        while let Some((byte, rest)) = bytes.split_first() {
+            // In step with the line, whole frames are taken at once; else octet by octet until it is in step again.
+            let whole = if self.bytes.is_empty() { bytes.split_first_chunk() } else { None };
+            let unit = match whole.and_then(|(frame, rest)| Some((Frame::in_step(*frame)?, rest))) {
+                Some((frame, rest)) => {
+                    *bytes = rest;
+                    self.take(frame, tally)
+                }
+                None => {
+                    *bytes = rest;
+                    self.byte(*byte, tally)
+                }
+            };
+            if unit.is_some() {
+                return unit;
+            }
+        }
+        None
+    }
+
+    fn byte(&mut self, byte: u8, tally: &mut Tally) -> Option<Unit> {
         match (byte & 0x80 != 0, self.bytes.is_empty()) {
             (true, false) => {
                 tally.refuse(RefusedFrame::Length, 1);
@@ -223,8 +250,8 @@ mod tests {
     use super::*;
 
     fn units(bytes: &[u8]) -> (Vec<Unit>, Tally) {
-        let (mut line, mut tally) = (BciLine::default(), Tally::default());
-        let units = bytes.iter().filter_map(|byte| line.byte(*byte, &mut tally)).collect();
+        let (mut line, mut tally, mut rest) = (BciLine::default(), Tally::default(), bytes);
+        let units = std::iter::from_fn(|| line.hear(&mut rest, &mut tally)).collect();
         (units, tally)
     }
 

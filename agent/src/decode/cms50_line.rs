@@ -19,7 +19,7 @@ use super::cms50_package::{
 };
 use super::date_time;
 use super::refused::{RefusedFrame, Tally};
-use super::stream::{Heard, by_byte};
+use super::stream::Heard;
 use super::{Memory, Report};
 
 /// Live packages in a second.
@@ -115,7 +115,28 @@ impl Default for Cms50V7Line {
 impl Cms50V7Line {
     /// Takes bytes from the front until something is heard or none are left.
     pub fn hear(&mut self, bytes: &mut &[u8], tally: &mut Tally) -> Option<Heard> {
-        self.segment.pop().or_else(|| by_byte(bytes, |byte| self.byte(byte, tally)))
+        let waiting = self.segment.pop();
+        if waiting.is_some() {
+            return waiting;
+        }
+        while let Some((byte, rest)) = bytes.split_first() {
+            // In step with the line, whole live packages are taken at once; all else octet by octet.
+            let whole = if self.bytes.is_empty() { bytes.split_first_chunk() } else { None };
+            let heard = match whole.and_then(|(octets, rest)| Some((Live::whole(*octets)?, rest))) {
+                Some((live, rest)) => {
+                    *bytes = rest;
+                    self.live(live, tally)
+                }
+                None => {
+                    *bytes = rest;
+                    self.byte(*byte, tally)
+                }
+            };
+            if heard.is_some() {
+                return heard;
+            }
+        }
+        None
     }
 
     fn byte(&mut self, byte: u8, tally: &mut Tally) -> Option<Heard> {
@@ -145,7 +166,6 @@ impl Cms50V7Line {
 
     fn take(&mut self, kind: u8, bytes: &[u8], tally: &mut Tally) -> Option<Heard> {
         if kind == LIVE {
-            self.segment = Segment::default();
             return Live::of(bytes).ok().and_then(|live| self.live(live, tally));
         }
         if matches!(kind, STORED | STORED_WITH_PERFUSION) && self.segment.next.is_none() {
@@ -171,6 +191,10 @@ impl Cms50V7Line {
     }
 
     fn live(&mut self, live: Live, tally: &mut Tally) -> Option<Heard> {
+        // No segment goes on behind a live package.
+        if self.segment.next.is_some() {
+            self.segment = Segment::default();
+        }
         let believed = self.belief.good(tally);
         self.tells_strength |= believed && !matches!(live.strength(), 0 | STRENGTH_INVALID);
         let mut unit = live.unit(self.tells_strength);

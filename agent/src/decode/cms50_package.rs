@@ -114,9 +114,12 @@ impl Package {
         if kind & 0x80 != 0 || high & 0x80 == 0 || packed.iter().any(|octet| octet & 0x80 == 0) {
             return Err(RefusedFrame::Marker);
         }
-        let unpacked = packed.iter().zip(0..).map(|(octet, place)| (octet & 0x7F) | ((high >> place) & 1) << 7);
-        Ok(Self { kind: *kind, payload: unpacked.collect() })
+        Ok(Self { kind: *kind, payload: unpacked(*high, packed).collect() })
     }
+}
+
+fn unpacked(high: u8, packed: &[u8]) -> impl Iterator<Item = u8> {
+    packed.iter().zip(0..PAYLOAD_BYTES_MAX).map(move |(octet, place)| (octet & 0x7F) | ((high >> place) & 1) << 7)
 }
 
 /// The fields of a live package.
@@ -135,6 +138,16 @@ impl Live {
             return Err(RefusedFrame::Unknown);
         }
         payload.into_inner().map(Self).map_err(|_| RefusedFrame::Length)
+    }
+
+    /// The live package that these octets are, if they are one: the way of [`Self::of`] without its reasons.
+    #[must_use]
+    pub fn whole(octets: [u8; PACKAGE_BYTES_MAX]) -> Option<Self> {
+        let [kind, high, packed @ ..] = octets;
+        let marked = packed.iter().fold(high, |all, octet| all & octet) & 0x80 != 0;
+        let mut payload = [0; PAYLOAD_BYTES_MAX];
+        payload.iter_mut().zip(unpacked(high, &packed)).for_each(|(place, octet)| *place = octet);
+        (kind == LIVE && marked).then_some(Self(payload))
     }
 
     /// Pulse rate per minute, if there is one.

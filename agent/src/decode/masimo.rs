@@ -110,20 +110,23 @@ impl<'a> Record<'a> {
         let ([month, day, year], [hour, minute, second]) = (triple(date, '/')?, triple(clock, ':')?);
         let year = u16::from(year).saturating_add(2000);
         let time = DeviceTime { year, month, day, hour, minute, second };
-        let value = |key: &str| {
-            let mut pairs = words.clone().filter_map(|word| word.split_once('='));
-            pairs.find(|(name, _)| *name == key).map(|(_, value)| value)
-        };
-        let exceptions = value("EXC").filter(|digits| digits.len() == 6).ok_or(RefusedFrame::Length)?;
-        Ok(Self {
-            time: Some(time).filter(date_time::is_a_time),
-            serial: value("SN"),
-            spo2: whole(value("SPO2").ok_or(RefusedFrame::Length)?)?,
-            pulse: whole(value("BPM").ok_or(RefusedFrame::Length)?)?,
-            perfusion: value("PI").map(hundredths).transpose()?,
-            exceptions: Exceptions(hexadecimal(exceptions)?),
-            alarm: value("ALARM").map(hexadecimal).transpose()?,
-        })
+        let (mut spo2, mut pulse, mut exceptions) = (None, None, None);
+        let (mut serial, mut perfusion, mut alarm) = (None, None, None);
+        for (key, value) in words.filter_map(|word| word.split_once('=')) {
+            match key {
+                "SN" => serial = Some(value),
+                "SPO2" => spo2 = Some(whole(value)?),
+                "BPM" => pulse = Some(whole(value)?),
+                "PI" => perfusion = Some(hundredths(value)?),
+                "ALARM" => alarm = Some(hexadecimal(value)?),
+                "EXC" if value.len() == 6 => exceptions = Some(Exceptions(hexadecimal(value)?)),
+                _ => {}
+            }
+        }
+        let exceptions = exceptions.ok_or(RefusedFrame::Length)?;
+        let (spo2, pulse) = spo2.zip(pulse).ok_or(RefusedFrame::Length)?;
+        let time = Some(time).filter(date_time::is_a_time);
+        Ok(Self { time, serial, spo2, pulse, perfusion, exceptions, alarm })
     }
 
     /// The line as a unit of its second.

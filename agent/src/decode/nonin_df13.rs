@@ -7,6 +7,7 @@
 //! Big-endian; LEN counts from `cc` to before SUM, is at least 14 and may grow; the time is BCD; SUM is that of the LEN
 //! octets, modulo 256. STATUS: 0200 SmartPoint, 0100 no measurement, 0010 from memory, 0001 low battery.
 
+use arrayvec::ArrayVec;
 use shared::observation::DeviceTime;
 use shared::reading::{NoReading, Quality};
 
@@ -20,6 +21,7 @@ const TAIL_BYTES: usize = 2;
 const BODY_BYTES_MIN: usize = 14;
 /// Longest body; a longer one is refused.
 pub const BODY_BYTES_MAX: usize = 64;
+const FRAME_BYTES_MAX: usize = HEAD_BYTES + BODY_BYTES_MAX + TAIL_BYTES;
 
 const SMART_POINT: u16 = 0x0200;
 const NO_MEASUREMENT: u16 = 0x0100;
@@ -43,8 +45,8 @@ pub struct Frame {
 enum Head {
     /// Nothing yet that could not be a frame of this many octets (or of a length yet unknown).
     Wanting,
-    /// A whole frame.
-    Whole,
+    /// A frame of this many octets.
+    Whole(usize),
     /// No frame begins here.
     Not(RefusedFrame),
 }
@@ -59,7 +61,8 @@ fn head(bytes: &[u8]) -> Head {
     if !(BODY_BYTES_MIN..=BODY_BYTES_MAX).contains(&body) {
         return Head::Not(RefusedFrame::Length);
     }
-    if rest.len() < body.saturating_add(TAIL_BYTES) { Head::Wanting } else { Head::Whole }
+    let behind = body.saturating_add(TAIL_BYTES);
+    if rest.len() < behind { Head::Wanting } else { Head::Whole(HEAD_BYTES.saturating_add(behind)) }
 }
 
 fn bcd(octet: u8, max: u8) -> Result<u8, RefusedFrame> {
@@ -77,7 +80,8 @@ impl Frame {
         match head(bytes) {
             Head::Not(why) => return Err(why),
             Head::Wanting => return Err(RefusedFrame::Length),
-            Head::Whole => {}
+            Head::Whole(length) if length != bytes.len() => return Err(RefusedFrame::Length),
+            Head::Whole(_) => {}
         }
         let (body, tail) = bytes
             .get(HEAD_BYTES..)
@@ -149,22 +153,44 @@ impl Frame {
 /// Finds frames in a line. Holds at most one frame.
 #[derive(Debug, Default)]
 pub struct Df13Line {
-    bytes: Vec<u8>,
+    bytes: ArrayVec<u8, FRAME_BYTES_MAX>,
 }
 
 impl Df13Line {
-    /// Takes one byte; gives the frame that it completes.
-    pub fn byte(&mut self, byte: u8, tally: &mut Tally) -> Option<Unit> {
-        self.bytes.push(byte);
+    /// Takes bytes from the front until a frame is whole or none are left.
+    pub fn hear(&mut self, bytes: &mut &[u8], tally: &mut Tally) -> Option<Unit> {
+        loop {
+            // A frame that is whole in the bytes is read where it is.
+            if self.bytes.is_empty()
+                && let Head::Whole(length) = head(bytes)
+                && let Some((octets, rest)) = bytes.split_at_checked(length)
+                && let Ok(frame) = Frame::of(octets)
+            {
+                *bytes = rest;
+                tally.accept(1);
+                return Some(frame.unit(octets));
+            }
+            let (byte, rest) = bytes.split_first()?;
+            *bytes = rest;
+            self.bytes.push(*byte);
+            let unit = self.settle(tally);
+            if unit.is_some() {
+                return unit;
+            }
+        }
+    }
+
+    /// Gives the frame that the bytes make; drops from their front what can be no frame.
+    fn settle(&mut self, tally: &mut Tally) -> Option<Unit> {
         while !self.bytes.is_empty() {
             match head(&self.bytes) {
                 Head::Wanting => return None,
                 Head::Not(RefusedFrame::Marker) => tally.garbage(),
                 Head::Not(why) => tally.refuse_frame(why),
-                Head::Whole => match Frame::of(&self.bytes) {
+                Head::Whole(length) => match self.bytes.get(..length).map_or(Err(RefusedFrame::Length), Frame::of) {
                     Ok(frame) => {
-                        let unit = frame.unit(&self.bytes);
-                        self.bytes.clear();
+                        let unit = frame.unit(self.bytes.get(..length).unwrap_or_default());
+                        self.bytes.drain(..length);
                         tally.accept(1);
                         return Some(unit);
                     }
@@ -185,8 +211,8 @@ mod tests {
     use super::*;
 
     fn units(bytes: &[u8]) -> (Vec<Unit>, Tally) {
-        let (mut line, mut tally) = (Df13Line::default(), Tally::default());
-        let units = bytes.iter().filter_map(|byte| line.byte(*byte, &mut tally)).collect();
+        let (mut line, mut tally, mut rest) = (Df13Line::default(), Tally::default(), bytes);
+        let units = std::iter::from_fn(|| line.hear(&mut rest, &mut tally)).collect();
         (units, tally)
     }
 

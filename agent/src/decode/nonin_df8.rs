@@ -11,6 +11,7 @@
 //! finger left: stale. A board counts as an older one only after two short frames in a row and no long one, because
 //! a lost octet must not hide the sensor alarm.
 
+use arrayvec::ArrayVec;
 use shared::reading::{NoReading, Quality};
 
 use super::Unit;
@@ -22,6 +23,7 @@ use super::refused::{RefusedFrame, Tally};
 pub const FRAMES_BEFORE_BELIEF: u64 = 2;
 /// Short frames in a row, and no long one, before a board counts as one that sends three octets.
 pub const SHORT_FRAMES_BEFORE_BELIEF: u32 = 2;
+const FRAME_BYTES_MAX: usize = 4;
 
 /// The fields of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,7 +134,7 @@ impl Frame {
 /// Finds frames in a line. Holds at most three octets.
 #[derive(Debug)]
 pub struct Df8Line {
-    bytes: Vec<u8>,
+    bytes: ArrayVec<u8, FRAME_BYTES_MAX>,
     belief: Belief,
     short_in_a_row: u32,
     seen_long: bool,
@@ -140,12 +142,17 @@ pub struct Df8Line {
 
 impl Default for Df8Line {
     fn default() -> Self {
-        Self { bytes: Vec::new(), belief: Belief::after(FRAMES_BEFORE_BELIEF), short_in_a_row: 0, seen_long: false }
+        Self {
+            bytes: ArrayVec::new(),
+            belief: Belief::after(FRAMES_BEFORE_BELIEF),
+            short_in_a_row: 0,
+            seen_long: false,
+        }
     }
 }
 
 impl Df8Line {
-    /// Takes one byte; gives the frame that it completes.
+    /// Takes one byte; gives the frame that it completes, if it is believed.
     pub fn byte(&mut self, byte: u8, tally: &mut Tally) -> Option<Unit> {
         if byte & 0x80 != 0 {
             self.cut_off(tally);

@@ -12,6 +12,7 @@
 //! 511 and 127 mean no data. The "-D" values are for displays and are held for ten seconds after the finger left:
 //! they are stale and not used here.
 
+use arrayvec::ArrayVec;
 use shared::reading::{NoReading, Quality};
 
 use super::Unit;
@@ -180,8 +181,8 @@ pub(super) const fn absence(sensor_alarm: bool, out_of_track: bool) -> NoReading
 #[derive(Debug)]
 pub struct PacketLine {
     variant: Variant,
-    bytes: Vec<u8>,
-    frames: Vec<Frame>,
+    bytes: ArrayVec<u8, FRAME_BYTES>,
+    frames: ArrayVec<Frame, FRAMES_PER_PACKET>,
     /// Frames without a packet to belong to are passing; the run was counted.
     orphans: bool,
 }
@@ -190,17 +191,32 @@ impl PacketLine {
     /// A line that may begin anywhere.
     #[must_use]
     pub const fn new(variant: Variant) -> Self {
-        Self { variant, bytes: Vec::new(), frames: Vec::new(), orphans: false }
+        Self { variant, bytes: ArrayVec::new_const(), frames: ArrayVec::new_const(), orphans: false }
     }
 
-    /// Which format it reads.
-    #[must_use]
-    pub const fn variant(&self) -> Variant {
-        self.variant
+    /// Takes bytes from the front until a packet is whole or none are left.
+    pub fn hear(&mut self, bytes: &mut &[u8], tally: &mut Tally) -> Option<Unit> {
+        while let Some((byte, rest)) = bytes.split_first() {
+            // In step with the line, whole frames are taken at once; else octet by octet until it is in step again.
+            let whole = if self.bytes.is_empty() { bytes.split_first_chunk() } else { None };
+            let unit = match whole.and_then(|(octets, rest)| Some((self.variant.frame(*octets).ok()?, rest))) {
+                Some((frame, rest)) => {
+                    *bytes = rest;
+                    self.take(frame, tally)
+                }
+                None => {
+                    *bytes = rest;
+                    self.byte(*byte, tally)
+                }
+            };
+            if unit.is_some() {
+                return unit;
+            }
+        }
+        None
     }
 
-    /// Takes one byte; gives the packet that it completes.
-    pub fn byte(&mut self, byte: u8, tally: &mut Tally) -> Option<Unit> {
+    fn byte(&mut self, byte: u8, tally: &mut Tally) -> Option<Unit> {
         self.bytes.push(byte);
         let bytes = <[u8; FRAME_BYTES]>::try_from(self.bytes.as_slice()).ok()?;
         match self.variant.frame(bytes) {
@@ -273,8 +289,8 @@ mod tests {
     use super::*;
 
     fn units(variant: Variant, bytes: &[u8]) -> (Vec<Unit>, Tally) {
-        let (mut line, mut tally) = (PacketLine::new(variant), Tally::default());
-        let units = bytes.iter().filter_map(|byte| line.byte(*byte, &mut tally)).collect();
+        let (mut line, mut tally, mut rest) = (PacketLine::new(variant), Tally::default(), bytes);
+        let units = std::iter::from_fn(|| line.hear(&mut rest, &mut tally)).collect();
         (units, tally)
     }
 

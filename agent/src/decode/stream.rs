@@ -97,10 +97,10 @@ impl Line {
     /// Takes bytes from the front until something is heard or none are left.
     fn hear(&mut self, bytes: &mut &[u8], tally: &mut Tally) -> Option<Heard> {
         match self {
-            Self::Packets(line) => by_byte(bytes, |byte| line.byte(byte, tally)),
+            Self::Packets(line) => line.hear(bytes, tally).map(Heard::Unit),
             Self::Df8(line) => by_byte(bytes, |byte| line.byte(byte, tally)),
-            Self::Df13(line) => by_byte(bytes, |byte| line.byte(byte, tally)),
-            Self::Bci(line) => by_byte(bytes, |byte| line.byte(byte, tally)),
+            Self::Df13(line) => line.hear(bytes, tally).map(Heard::Unit),
+            Self::Bci(line) => line.hear(bytes, tally).map(Heard::Unit),
             Self::Cms50V7(line) => line.hear(bytes, tally),
             Self::Masimo(line) => line.hear(bytes, tally).map(Heard::Unit),
         }
