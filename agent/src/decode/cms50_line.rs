@@ -51,13 +51,14 @@ impl Segment {
             return;
         };
         let year = u16::from(hundreds).saturating_mul(100).saturating_add(year.into());
-        self.next = Some(DeviceTime { year, month, day, hour, minute, second }).filter(date_time::is_a_time);
+        self.next =
+            Some(DeviceTime { year, month, day, hour, minute, second }).and_then(|time| date_time::shifted(&time, 0));
     }
 
     /// Takes one second of it: octets SpO2 and PR, and of perfusion if there are.
     fn second(&mut self, octets: &[u8]) {
         let Some(time) = self.next else { return };
-        self.next = Some(date_time::a_second_after(time));
+        self.next = date_time::shifted(&time, 1);
         let record = self.number;
         self.number = record.saturating_add(1);
         let (saturation, rate, index) = match *octets {

@@ -26,31 +26,6 @@ pub const fn is_a_time(time: &DeviceTime) -> bool {
     year_fits && time.month <= 12 && day_fits && time.hour <= 23 && time.minute <= 59 && time.second <= 59
 }
 
-/// The time a second later, for a device that tells the time of the first of a row. Of a time whose date is not wholly
-/// known the unknown parts stay so.
-#[must_use]
-pub const fn a_second_after(time: DeviceTime) -> DeviceTime {
-    let DeviceTime { year, month, day, hour, minute, second } = time;
-    if second < 59 {
-        return DeviceTime { second: second.saturating_add(1), ..time };
-    }
-    if minute < 59 {
-        return DeviceTime { minute: minute.saturating_add(1), second: 0, ..time };
-    }
-    if hour < 23 {
-        return DeviceTime { hour: hour.saturating_add(1), minute: 0, second: 0, ..time };
-    }
-    let midnight = DeviceTime { hour: 0, minute: 0, second: 0, ..time };
-    match (year, month, day) {
-        (_, _, 0) => midnight,
-        (_, _, day) if day < days_of(year, month) => DeviceTime { day: day.saturating_add(1), ..midnight },
-        (_, 0, _) => DeviceTime { day: 1, ..midnight },
-        (_, month, _) if month < 12 => DeviceTime { month: month.saturating_add(1), day: 1, ..midnight },
-        (0, ..) => DeviceTime { month: 1, day: 1, ..midnight },
-        _ => DeviceTime { year: year.saturating_add(1), month: 1, day: 1, ..midnight },
-    }
-}
-
 /// A Date Time.
 ///
 /// # Errors
@@ -155,31 +130,6 @@ mod tests {
         }
         assert_eq!(read(&mut Cursor::new(&[0xEA, 7, 1, 1, 0, 0])), Err(RefusedFrame::Length));
         assert_eq!(read_beside(&mut Cursor::new(&[0xEA, 7, 13, 1, 0, 0, 0])), Ok(None));
-    }
-
-    #[test]
-    fn a_second_later_keeps_to_the_calendar() {
-        let after = |octets| a_second_after(time(octets).unwrap());
-        let [y24, y26] = [[0xE8, 0x07], [0xEA, 0x07]];
-        let at = |[low, high]: [u8; 2], rest: [u8; 5]| {
-            let [month, day, hour, minute, second] = rest;
-            [low, high, month, day, hour, minute, second]
-        };
-        for (before, later) in [
-            (at(y26, [7, 28, 14, 30, 15]), at(y26, [7, 28, 14, 30, 16])),
-            (at(y26, [7, 28, 14, 30, 59]), at(y26, [7, 28, 14, 31, 0])),
-            (at(y26, [7, 28, 14, 59, 59]), at(y26, [7, 28, 15, 0, 0])),
-            (at(y24, [2, 28, 23, 59, 59]), at(y24, [2, 29, 0, 0, 0])),
-            (at(y26, [2, 28, 23, 59, 59]), at(y26, [3, 1, 0, 0, 0])),
-            (at(y26, [0, 0, 23, 59, 59]), at(y26, [0, 0, 0, 0, 0])),
-            (at([0, 0], [12, 31, 23, 59, 59]), at([0, 0], [1, 1, 0, 0, 0])),
-        ] {
-            assert_eq!(Ok(after(before)), time(later));
-        }
-    }
-
-    const fn at(year: u16, month: u8, day: u8, hour: u8, minute: u8, second: u8) -> DeviceTime {
-        DeviceTime { year, month, day, hour, minute, second }
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod basics;
 pub mod ble_makers;
 mod ble_vitals;
 mod json;
+mod serial_nonin;
 mod serial_oximeters;
 
 use runtime::evaluate::{Answer, Area};
@@ -22,6 +23,7 @@ pub const AREAS: &[Area] = &[
     ("medfloat", basics::medfloat),
     ("serial-bci-cms50", serial_oximeters::bci_cms50),
     ("serial-masimo", serial_oximeters::masimo),
+    ("serial-nonin", serial_nonin::nonin),
 ];
 
 /// A frame that is refused, with the reason.
