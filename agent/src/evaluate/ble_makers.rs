@@ -5,7 +5,7 @@ use serde_json::json;
 use shared::hex;
 use shared::units::Decimal;
 
-use super::json::decimal;
+use super::json::number;
 use super::rejected;
 use crate::decode::ble::nonin_oximetry::NoninOximetry;
 use crate::decode::ble::viatom::{Sensors, encode};
@@ -25,8 +25,8 @@ pub fn nonin_3230(input: &Input) -> Result<Answer, UnusableInput> {
             "sensor_on": read.sensor_on(),
             "low_battery": read.low_battery(),
             "encrypted": read.encrypted(),
-            "battery_volts": decimal(Decimal::new(i64::from(read.battery_decivolt), -1)),
-            "pai": decimal(Decimal::new(i64::from(read.amplitude_percent100), -2)),
+            "battery_volts": number(Decimal::new(i64::from(read.battery_decivolt), -1)),
+            "pai": number(Decimal::new(i64::from(read.amplitude_percent100), -2)),
             "counter": read.counter,
             "spo2": read.spo2,
             "pulse": read.pulse,
@@ -41,8 +41,8 @@ pub fn nonin_3230(input: &Input) -> Result<Answer, UnusableInput> {
 pub fn viatom(input: &Input) -> Result<Answer, UnusableInput> {
     match input.text("protocol")? {
         "viatom-o2" => {
-            let number = input.text("encode")?.split_once("0x").map(|(_, rest)| rest.trim_end_matches(')'));
-            let command = number.and_then(|number| u8::from_str_radix(number, 16).ok());
+            let code = input.text("encode")?.split_once("0x").map(|(_, rest)| rest.trim_end_matches(')'));
+            let command = code.and_then(|code| u8::from_str_radix(code, 16).ok());
             let command = command.ok_or(UnusableInput::Value("encode"))?;
             Ok(Answer::of("ok").with("hex", hex::encode(&encode(command)).into()))
         }
@@ -56,7 +56,7 @@ pub fn viatom(input: &Input) -> Result<Answer, UnusableInput> {
                     "battery": read.battery,
                     "charging": read.charging != 0,
                     "motion": read.motion,
-                    "pi": f64::from(read.perfusion_percent10) / 10.0,
+                    "pi": number(Decimal::new(i64::from(read.perfusion_percent10), -1)),
                     "worn": read.worn,
                 })),
             })

@@ -79,7 +79,7 @@ impl MeasurementStatus {
 
 impl DeviceStatus {
     const NAMES: [&'static str; 16] = [
-        "extended-display-update",
+        "extended-display-update-ongoing",
         "equipment-malfunction",
         "signal-processing-irregularity",
         "inadequate-signal",
@@ -91,7 +91,7 @@ impl DeviceStatus {
         "signal-analysis-ongoing",
         "sensor-interference",
         "sensor-unconnected-to-user",
-        "unknown-sensor",
+        "unknown-sensor-connected",
         "sensor-displaced",
         "sensor-malfunctioning",
         "sensor-disconnected",
