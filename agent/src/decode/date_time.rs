@@ -132,6 +132,10 @@ mod tests {
         assert_eq!(read_beside(&mut Cursor::new(&[0xEA, 7, 13, 1, 0, 0, 0])), Ok(None));
     }
 
+    const fn at(year: u16, month: u8, day: u8, hour: u8, minute: u8, second: u8) -> DeviceTime {
+        DeviceTime { year, month, day, hour, minute, second }
+    }
+
     #[test]
     fn seconds_go_through_the_calendar() {
         // 946 684 800 s from 1970 to 2000 and 3 155 673 600 s from 1900 to 2000 are those of POSIX and of NTP.
