@@ -110,9 +110,51 @@ fn date_of(day: i64) -> Option<(u16, u8, u8)> {
     Some((u16::try_from(year).ok()?, u8::try_from(month).ok()?, u8::try_from(day).ok()?))
 }
 
+/// Seconds from 1970 to 2000, the start of some devices' clocks.
+pub const YEAR_2000: i64 = 946_684_800;
+
+/// The time that a clock shows which counts seconds since the beginning of 1970, without leap seconds. `None` before 1582
+/// and after 9999.
+#[must_use]
+pub fn of_seconds(since_1970: i64) -> Option<DeviceTime> {
+    shifted(&DeviceTime { year: 1970, month: 1, day: 1, hour: 0, minute: 0, second: 0 }, since_1970)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn seconds_become_the_calendar() {
+        let text = |seconds| {
+            of_seconds(seconds).map(|t| {
+                format!("{}-{:02}-{:02} {:02}:{:02}:{:02}", t.year, t.month, t.day, t.hour, t.minute, t.second)
+            })
+        };
+        assert_eq!(text(0).unwrap(), "1970-01-01 00:00:00");
+        assert_eq!(text(YEAR_2000).unwrap(), "2000-01-01 00:00:00");
+        assert_eq!(text(YEAR_2000 + 59 * DAY + 86_399).unwrap(), "2000-02-29 23:59:59");
+        assert_eq!(text(YEAR_2000 + 60 * DAY).unwrap(), "2000-03-01 00:00:00");
+        assert_eq!(text(1_785_249_000).unwrap(), "2026-07-28 14:30:00");
+        assert_eq!(text(4_107_542_400).unwrap(), "2100-03-01 00:00:00");
+        assert_eq!(text(-1).unwrap(), "1969-12-31 23:59:59");
+        assert_eq!(text(i64::from(u32::MAX) + YEAR_2000).unwrap(), "2136-02-07 06:28:15");
+        assert_eq!((text(i64::MAX), text(i64::MIN), text(300_000_000_000)), (None, None, None));
+    }
+
+    #[test]
+    fn every_day_of_two_hundred_years_follows_the_one_before() {
+        let mut before = of_seconds(-DAY).unwrap();
+        for day in 0..73_000 {
+            let today = of_seconds(day * DAY).unwrap();
+            let next = today.day == before.day + 1 && (today.year, today.month) == (before.year, before.month);
+            let next_month = today.day == 1
+                && before.day == days_of(before.year, before.month)
+                && (today.month == before.month + 1 || (today.month, before.month) == (1, 12));
+            assert!(next || next_month, "{before:?} {today:?}");
+            before = today;
+        }
+    }
 
     fn time(octets: [u8; 7]) -> Result<DeviceTime, RefusedFrame> {
         read(&mut Cursor::new(&octets))

@@ -6,14 +6,20 @@
 //! itself before it is believed ([`belief`]); what comes many times a second is gathered into one moment a second
 //! ([`window`]). [`StreamDecoder`] joins them.
 
+pub mod and_scale;
+pub mod and_ua767;
 pub mod bci;
 pub mod belief;
+pub mod beurer_bm65;
 pub mod ble;
 pub mod checksum;
 pub mod cms50_line;
 pub mod cms50_package;
+pub mod cuff;
 pub mod cursor;
 pub mod date_time;
+pub mod framing;
+pub mod lifescan;
 pub mod masimo;
 pub mod medfloat;
 pub mod nonin_df13;
@@ -24,6 +30,7 @@ pub mod quirks;
 mod refused;
 pub mod report;
 mod stream;
+pub mod suntech;
 pub mod window;
 
 pub use protocol::{Protocol, UnknownProtocol};

@@ -20,6 +20,18 @@ pub enum Protocol {
     Cms50V7,
     /// Masimo ASCII 1: a line of text each second.
     MasimoAscii1,
+    /// SunTech Advantage OEM: a module that is asked for its results.
+    SuntechNibp,
+    /// A&D UA-767PC: ten hexadecimal digits for each measurement.
+    AndUa767pc,
+    /// A&D scales, standard format: a line for each weight.
+    AndScale,
+    /// LifeScan Ultra Easy and Ultra Mini: the memory is read.
+    Lifescan,
+    /// LifeScan Verio IQ: the memory is read.
+    LifescanVerio,
+    /// Beurer BM65 and BM58: the memory is read.
+    BeurerBm65,
 }
 
 /// Why a text names no protocol.
@@ -29,11 +41,25 @@ pub struct UnknownProtocol;
 
 impl Protocol {
     /// Every protocol.
-    pub const ALL: [Self; 7] =
-        [Self::NoninDf2, Self::NoninDf7, Self::NoninDf8, Self::NoninDf13, Self::Bci, Self::Cms50V7, Self::MasimoAscii1];
+    pub const ALL: [Self; 13] = [
+        Self::NoninDf2,
+        Self::NoninDf7,
+        Self::NoninDf8,
+        Self::NoninDf13,
+        Self::Bci,
+        Self::Cms50V7,
+        Self::MasimoAscii1,
+        Self::SuntechNibp,
+        Self::AndUa767pc,
+        Self::AndScale,
+        Self::Lifescan,
+        Self::LifescanVerio,
+        Self::BeurerBm65,
+    ];
 
     /// The names of all, for people.
-    pub const NAMES: &str = "nonin-df2, nonin-df7, nonin-df8, nonin-df13, bci, cms50-v7, masimo-ascii1";
+    pub const NAMES: &str = "nonin-df2, nonin-df7, nonin-df8, nonin-df13, bci, cms50-v7, masimo-ascii1, suntech-nibp, \
+        and-ua767pc, and-scale, lifescan, lifescan-verio, beurer-bm65";
 
     /// Its name in a configuration.
     #[must_use]
@@ -46,6 +72,12 @@ impl Protocol {
             Self::Bci => "bci",
             Self::Cms50V7 => "cms50-v7",
             Self::MasimoAscii1 => "masimo-ascii1",
+            Self::SuntechNibp => "suntech-nibp",
+            Self::AndUa767pc => "and-ua767pc",
+            Self::AndScale => "and-scale",
+            Self::Lifescan => "lifescan",
+            Self::LifescanVerio => "lifescan-verio",
+            Self::BeurerBm65 => "beurer-bm65",
         }
     }
 
@@ -54,15 +86,24 @@ impl Protocol {
     pub const fn baud(self) -> u32 {
         match self {
             Self::NoninDf2 | Self::NoninDf7 | Self::NoninDf8 | Self::NoninDf13 | Self::MasimoAscii1 => 9600,
-            Self::Bci => 4800,
             Self::Cms50V7 => 115_200,
+            Self::SuntechNibp | Self::AndUa767pc | Self::Lifescan => 9600,
+            Self::Bci | Self::BeurerBm65 => 4800,
+            Self::AndScale => 2400,
+            Self::LifescanVerio => 38_400,
         }
     }
 
     /// Whether it speaks all the time, so that silence means something.
     #[must_use]
     pub const fn is_continuous(self) -> bool {
-        !matches!(self, Self::NoninDf13)
+        match self {
+            Self::NoninDf13 | Self::AndUa767pc | Self::AndScale => false,
+            Self::Lifescan | Self::LifescanVerio | Self::BeurerBm65 => false,
+            Self::NoninDf2 | Self::NoninDf7 | Self::NoninDf8 | Self::Bci => true,
+            // A module answers each question; it is asked all the time.
+            Self::Cms50V7 | Self::MasimoAscii1 | Self::SuntechNibp => true,
+        }
     }
 
     /// Nonin's number of the format, for the command that selects it.
@@ -73,7 +114,7 @@ impl Protocol {
             Self::NoninDf7 => Some(0x07),
             Self::NoninDf8 => Some(0x08),
             Self::NoninDf13 => Some(0x0D),
-            Self::Bci | Self::Cms50V7 | Self::MasimoAscii1 => None,
+            _ => None,
         }
     }
 }

@@ -6,12 +6,17 @@ use shared::observation::{Captured, DeviceTime};
 use shared::reading::{NoReading, Quality};
 use shared::units::Decimal;
 
+use super::and_scale::ScaleLine;
+use super::and_ua767::Ua767Line;
 use super::bci::{self, BciLine};
+use super::beurer_bm65::Bm65Line;
 use super::cms50_line::{self, Cms50V7Line};
+use super::lifescan::LifescanLine;
 use super::masimo::MasimoLine;
 use super::nonin_df8::Df8Line;
 use super::nonin_df13::Df13Line;
 use super::nonin_packet::{self, PacketLine, Variant};
+use super::suntech::SuntechLine;
 use super::window::Window;
 use super::{Memory, Moment, Protocol, Report, Tally};
 
@@ -79,6 +84,11 @@ enum Line {
     Bci(BciLine),
     Cms50V7(Cms50V7Line),
     Masimo(MasimoLine),
+    Suntech(SuntechLine),
+    Ua767(Ua767Line),
+    Scale(ScaleLine),
+    Lifescan(LifescanLine),
+    Bm65(Bm65Line),
 }
 
 impl Line {
@@ -91,6 +101,11 @@ impl Line {
             Protocol::Bci => Self::Bci(BciLine::default()),
             Protocol::Cms50V7 => Self::Cms50V7(Cms50V7Line::default()),
             Protocol::MasimoAscii1 => Self::Masimo(MasimoLine::default()),
+            Protocol::SuntechNibp => Self::Suntech(SuntechLine::default()),
+            Protocol::AndUa767pc => Self::Ua767(Ua767Line::default()),
+            Protocol::AndScale => Self::Scale(ScaleLine::default()),
+            Protocol::Lifescan | Protocol::LifescanVerio => Self::Lifescan(LifescanLine::default()),
+            Protocol::BeurerBm65 => Self::Bm65(Bm65Line::default()),
         }
     }
 
@@ -103,7 +118,23 @@ impl Line {
             Self::Bci(line) => line.hear(bytes, tally).map(Heard::Unit),
             Self::Cms50V7(line) => line.hear(bytes, tally),
             Self::Masimo(line) => line.hear(bytes, tally).map(Heard::Unit),
+            Self::Suntech(line) => by_byte(bytes, |byte| line.byte(byte, tally)),
+            Self::Ua767(line) => by_byte(bytes, |byte| line.byte(byte, tally)),
+            Self::Scale(line) => by_byte(bytes, |byte| line.byte(byte, tally)),
+            Self::Lifescan(line) => by_byte(bytes, |byte| line.byte(byte, tally)),
+            Self::Bm65(line) => by_byte(bytes, |byte| line.byte(byte, tally)),
         }
+    }
+
+    /// The line has been silent: gives what only silence completes.
+    fn quiet(&mut self, tally: &mut Tally) -> Option<Report> {
+        match self {
+            Self::Ua767(line) => return line.quiet(tally),
+            Self::Scale(line) => line.quiet(tally),
+            Self::Bm65(line) => line.quiet(tally),
+            _ => {}
+        }
+        None
     }
 }
 
@@ -125,6 +156,10 @@ pub struct StreamDecoder {
     line: Line,
     window: Window,
     tally: Tally,
+    /// How long no byte is silence, where silence means something.
+    quiet_after: Option<Duration>,
+    /// When the last bytes came, until the silence after them was noted.
+    heard: Option<Captured>,
 }
 
 impl StreamDecoder {
@@ -144,11 +179,21 @@ impl StreamDecoder {
             // One unit is a second of its own; reports do not pass through the window.
             _ => Window::of(second, 1, 1),
         };
-        Self { protocol, line: Line::of(protocol), window, tally: Tally::default() }
+        let quiet_after = match protocol {
+            Protocol::AndUa767pc => second.saturating_mul(3).checked_div(10),
+            Protocol::BeurerBm65 => Some(second),
+            Protocol::AndScale => Some(second.saturating_mul(3)),
+            _ => None,
+        };
+        Self { protocol, line: Line::of(protocol), window, tally: Tally::default(), quiet_after, heard: None }
     }
 
     /// Takes bytes that came in at `at` and gives each moment that they complete to `out`, in order.
     pub fn push(&mut self, bytes: &[u8], at: Captured, out: &mut impl FnMut(Moment)) {
+        if !bytes.is_empty() {
+            self.quiet(at).into_iter().for_each(&mut *out);
+            self.heard = Some(at);
+        }
         let mut rest = bytes;
         while let Some(heard) = self.line.hear(&mut rest, &mut self.tally) {
             match heard {
@@ -167,13 +212,25 @@ impl StreamDecoder {
 
     /// Gives the moment of a second that has passed without the frames that would have completed it.
     pub fn expire(&mut self, now: Captured) -> Option<Moment> {
-        self.window.expire(now, &mut self.tally)
+        self.quiet(now).or_else(|| self.window.expire(now, &mut self.tally))
+    }
+
+    /// Notes silence, once; gives what only silence completes.
+    fn quiet(&mut self, now: Captured) -> Option<Moment> {
+        let (heard, after) = (self.heard?, self.quiet_after?);
+        if now.tick.since(heard.tick) < after {
+            return None;
+        }
+        self.heard = None;
+        Some(self.line.quiet(&mut self.tally)?.at(heard))
     }
 
     /// Ends the line: gives what the second so far holds, and forgets everything but the tally.
     pub fn finish(&mut self) -> Option<Moment> {
+        let heard = self.heard.take();
+        let last = heard.and_then(|heard| Some(self.line.quiet(&mut self.tally)?.at(heard)));
         self.line = Line::of(self.protocol);
-        self.window.finish(&mut self.tally)
+        last.or_else(|| self.window.finish(&mut self.tally))
     }
 
     /// What was accepted and refused since this was last asked.

@@ -4,6 +4,7 @@ mod basics;
 pub mod ble_makers;
 mod ble_vitals;
 mod json;
+mod serial_cuffs;
 mod serial_nonin;
 mod serial_oximeters;
 
@@ -24,6 +25,7 @@ pub const AREAS: &[Area] = &[
     ("serial-bci-cms50", serial_oximeters::bci_cms50),
     ("serial-masimo", serial_oximeters::masimo),
     ("serial-nonin", serial_nonin::nonin),
+    ("serial-suntech", serial_cuffs::suntech),
 ];
 
 /// A frame that is refused, with the reason.
