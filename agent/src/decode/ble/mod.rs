@@ -10,11 +10,14 @@ pub mod blood_pressure;
 pub mod contec_bt;
 pub mod current_time;
 pub mod device_information;
+pub mod glucose;
+pub mod glucose_context;
 pub mod heart_rate;
 pub mod jumper;
 pub mod nonin_oximetry;
 pub mod plx;
 pub mod plx_status;
+pub mod record_access;
 pub mod thermometer;
 pub mod viatom;
 
