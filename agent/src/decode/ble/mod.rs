@@ -7,6 +7,8 @@
 pub mod battery;
 pub mod berry;
 pub mod blood_pressure;
+pub mod cgm;
+pub mod cgm_session;
 pub mod contec_bt;
 pub mod current_time;
 pub mod device_information;
