@@ -1,6 +1,7 @@
 //! The areas of the port for independent verification (`runtime::evaluate`): each calls the decoders the agent runs.
 
 mod basics;
+mod ble_body;
 pub mod ble_makers;
 mod ble_vitals;
 mod json;
@@ -15,10 +16,13 @@ use crate::decode::RefusedFrame;
 /// The areas, by name.
 pub const AREAS: &[Area] = &[
     ("ble-blood-pressure", ble_vitals::blood_pressure),
+    ("ble-cgm", ble_body::cgm),
+    ("ble-glucose", ble_body::glucose),
     ("ble-heart-rate", ble_vitals::heart_rate),
     ("ble-misc", ble_vitals::misc),
     ("ble-pulse-oximeter", ble_vitals::pulse_oximeter),
     ("ble-thermometer", ble_vitals::thermometer),
+    ("ble-weight-bodycomp", ble_body::weight_and_body_composition),
     ("crc", basics::crc),
     ("datetime", basics::date_time),
     ("medfloat", basics::medfloat),

@@ -7,6 +7,7 @@
 pub mod battery;
 pub mod berry;
 pub mod blood_pressure;
+pub mod body_composition;
 pub mod cgm;
 pub mod cgm_session;
 pub mod contec_bt;
@@ -22,6 +23,7 @@ pub mod plx_status;
 pub mod record_access;
 pub mod thermometer;
 pub mod viatom;
+pub mod weight;
 
 use std::fmt;
 use std::str::FromStr;
