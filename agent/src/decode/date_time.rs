@@ -124,6 +124,8 @@ pub fn of_seconds(since_1970: i64) -> Option<DeviceTime> {
 mod tests {
     use super::*;
 
+    const DAY: i64 = 24 * 3600;
+
     #[test]
     fn seconds_become_the_calendar() {
         let text = |seconds| {
