@@ -10,6 +10,7 @@
 //! is released on an authenticated receipt alone. `app` is the wiring, `limits` says how much of everything there is.
 
 pub mod app;
+pub mod cli;
 pub mod config;
 pub mod decode;
 pub mod devices;

@@ -6,69 +6,16 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use agent::app::{self, CannotStart};
+use agent::cli::{Arguments, Command, IdentityCommand};
 use agent::config::Config;
+use agent::evaluate::AREAS;
 use agent::{health, identity, status};
-use clap::{Parser, Subcommand};
+use clap::Parser;
 use runtime::clock::Clock;
 use runtime::config_file::{Problem, Problems};
+use runtime::evaluate::Wanted;
 use runtime::exit::Exit;
 use runtime::logging::{self, Format, Level};
-
-#[derive(Parser)]
-#[command(name = "hub-agent", version, about = "The hub in the patient's home")]
-struct Arguments {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// The hub's key and its request for a certificate.
-    Identity {
-        #[command(subcommand)]
-        command: IdentityCommand,
-    },
-    /// Runs the agent until SIGTERM.
-    Run {
-        /// The configuration.
-        #[arg(long, value_name = "FILE")]
-        config: PathBuf,
-    },
-    /// Checks configuration, key, enrolment and folders.
-    Check {
-        /// The configuration.
-        #[arg(long, value_name = "FILE")]
-        config: PathBuf,
-        /// JSON instead of text.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Asks the running agent how it is.
-    Status {
-        /// The configuration.
-        #[arg(long, value_name = "FILE")]
-        config: PathBuf,
-        /// JSON instead of text.
-        #[arg(long)]
-        json: bool,
-    },
-}
-
-#[derive(Subcommand)]
-enum IdentityCommand {
-    /// Makes a new key and a certificate request. Prints the hub's id.
-    New {
-        /// Where the key goes (0600).
-        #[arg(long, value_name = "FILE")]
-        key: PathBuf,
-        /// Where the request goes.
-        #[arg(long, value_name = "FILE")]
-        csr: PathBuf,
-        /// Writes over an existing key: the hub becomes a new hub.
-        #[arg(long)]
-        force: bool,
-    },
-}
 
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
@@ -84,6 +31,7 @@ fn main() -> ExitCode {
         Command::Run { config } => run(&config),
         Command::Check { config, json } => check(&config, json),
         Command::Status { config, json } => show_status(&config, json),
+        Command::Evaluate { area, compare } => return evaluate(area.as_deref(), compare),
     };
     code.into()
 }
@@ -95,6 +43,11 @@ fn say(text: &str) {
 
 fn complain(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+fn evaluate(area: Option<&str>, compare: bool) -> ExitCode {
+    let wanted = Wanted::of(area, compare);
+    runtime::evaluate::carry_out(AREAS, wanted, io::stdin().lock(), io::stdout().lock(), io::stderr().lock()).into()
 }
 
 fn new_identity(key: &Path, csr: &Path, force: bool) -> Exit {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use agent::evaluate::AREAS;
 use runtime::evaluate::{Area, answer};
-use serde_json::{Map, Value as Json};
+use serde_json::Value as Json;
 
 /// The entries of a file of vectors; `None`, said aloud, where there is no folder of data. In CI that is a failure.
 fn entries(area: &str) -> Option<Vec<Json>> {
@@ -25,35 +25,11 @@ fn entries(area: &str) -> Option<Vec<Json>> {
     Some(file["entries"].as_array().unwrap().clone())
 }
 
-/// What is compared: every key that is expected but the prose for people.
-fn compared(expected: &Json, found: &Json) -> Vec<String> {
-    let empty = Map::new();
-    let keys = expected.as_object().unwrap_or(&empty).keys();
-    keys.filter(|key| !["reason", "note"].contains(&key.as_str()))
-        .filter(|key| !same(&expected[key.as_str()], &found[key.as_str()]))
-        .map(|key| format!("{key}: {} instead of {}", found[key.as_str()], expected[key.as_str()]))
-        .collect()
-}
-
-/// Alike, numbers by their value; an object may have more keys than are expected.
-fn same(expected: &Json, found: &Json) -> bool {
-    match (expected, found) {
-        (Json::Object(expected), Json::Object(found)) => expected.iter().all(|(key, value)| {
-            ["reason", "note"].contains(&key.as_str()) || found.get(key).is_some_and(|it| same(value, it))
-        }),
-        (Json::Array(expected), Json::Array(found)) => {
-            expected.len() == found.len() && expected.iter().zip(found).all(|(expected, found)| same(expected, found))
-        }
-        (Json::Number(expected), Json::Number(found)) => expected.as_f64() == found.as_f64(),
-        _ => expected == found,
-    }
-}
-
 fn differences(area: Area) -> Vec<String> {
     let entries = entries(area.0).unwrap_or_default();
     let differs = |entry: &Json| {
         let found = answer(area, &entry.to_string());
-        let differences = compared(&entry["expected"], &found);
+        let differences = runtime::evaluate::differences(&entry["expected"], &found);
         (!differences.is_empty()).then(|| format!("{}: {} ({found})", entry["id"], differences.join("; ")))
     };
     entries.iter().filter_map(differs).collect()

@@ -75,6 +75,14 @@ pub enum Command {
     Counts(At),
     /// Has the running server read certificates, keys and roots again; sessions stay. SIGHUP does the same.
     Reload(At),
+    /// Verification: reads cases, JSON lines, and writes what the server makes of each. Without an area: lists them.
+    Evaluate {
+        /// The area.
+        area: Option<String>,
+        /// Compares with each case's `expected`: writes the differences, and ends with 1 if there are any.
+        #[arg(long, requires = "area")]
+        compare: bool,
+    },
     /// Makes a key pair for backups.
     BackupKey {
         /// Where the private half goes (0600). Keep it away from the server.

@@ -16,6 +16,7 @@ pub mod broker;
 pub mod check;
 pub mod cli;
 pub mod config;
+pub mod evaluate;
 pub mod feed;
 pub mod ingest;
 pub mod keys;

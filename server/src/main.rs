@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use runtime::clock::Clock;
+use runtime::evaluate::Wanted;
 use runtime::exit::Exit;
 use runtime::logging::{self, Format, Level};
 use serde_json::{Value, json};
@@ -17,6 +18,7 @@ use server::app::{self, CannotStart};
 use server::check;
 use server::cli::{Arguments, At, Audit, Command, Hub, Patient, Token};
 use server::config::Config;
+use server::evaluate::AREAS;
 use server::limits::OPEN_FILES_WANTED;
 use server::setup::{self, CannotOpen};
 use server::store::backup::BackupSecret;
@@ -35,6 +37,7 @@ fn main() -> ExitCode {
     match arguments.command {
         Command::Run { data } => run(&data),
         Command::Check(at) => check(&at),
+        Command::Evaluate { area, compare } => evaluate(area.as_deref(), compare),
         command => carry_out(command),
     }
 }
@@ -91,6 +94,11 @@ fn check(at: &At) -> ExitCode {
     if report.is_well() { Exit::Drained.into() } else { Exit::Configuration.into() }
 }
 
+fn evaluate(area: Option<&str>, compare: bool) -> ExitCode {
+    let wanted = Wanted::of(area, compare);
+    runtime::evaluate::carry_out(AREAS, wanted, io::stdin().lock(), io::stdout().lock(), io::stderr().lock()).into()
+}
+
 fn carry_out(command: Command) -> ExitCode {
     let json = wants_json(&command);
     match answer(command) {
@@ -116,7 +124,7 @@ fn carry_out(command: Command) -> ExitCode {
 fn wants_json(command: &Command) -> bool {
     match command {
         Command::Init(init) => init.at.json,
-        Command::Run { .. } | Command::BackupKey { .. } => false,
+        Command::Run { .. } | Command::BackupKey { .. } | Command::Evaluate { .. } => false,
         Command::Check(at) | Command::Counts(at) | Command::Reload(at) => at.json,
         Command::Bind { at, .. } | Command::Backup { at, .. } | Command::Restore { at, .. } => at.json,
         Command::Hub(Hub::Enrol { at, .. } | Hub::List(at) | Hub::Revoke { at, .. }) => at.json,
@@ -208,6 +216,7 @@ fn request(command: Command) -> Result<(At, Request), Failure> {
         | Command::Run { .. }
         | Command::Check(_)
         | Command::BackupKey { .. }
+        | Command::Evaluate { .. }
         | Command::Restore { .. }
         | Command::Hub(Hub::Enrol { .. }) => {
             return Err(Failure::new("command", "this command asks nothing of the store", "Report this"));

@@ -8,6 +8,7 @@ pub mod id;
 pub mod metric;
 pub mod nhs_number;
 pub mod observation;
+pub mod ods_code;
 pub mod plausibility;
 pub mod reading;
 pub mod sealing;

@@ -25,6 +25,21 @@ pub enum NhsNumberRange {
     Unallocated,
 }
 
+impl NhsNumberRange {
+    /// Its name in JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::EnglandWalesIsleOfMan => "england-wales-iom",
+            Self::NorthernIreland => "northern-ireland",
+            Self::Scotland => "scotland",
+            Self::Ireland => "ireland",
+            Self::TestSynthetic => "test-synthetic",
+            Self::Unallocated => "unallocated",
+        }
+    }
+}
+
 /// Which ranges a system takes: real people or made-up ones, never both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NhsNumberPolicy {

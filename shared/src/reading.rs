@@ -147,6 +147,8 @@ impl Quality {
     pub const WRONG_CONDITIONS: Self = Self(1 << 17);
     /// The clock of the device is not set, or ran wrong: flagged, does not gate; the hub has a clock of its own.
     pub const DEVICE_CLOCK: Self = Self(1 << 18);
+    /// It cannot be beside the other readings of its report (`plausibility`): the hub says so, not the device.
+    pub const INCONSISTENT: Self = Self(1 << 19);
 
     const GATES: u32 = Self::ARTEFACT.0
         | Self::OUT_OF_TRACK.0
@@ -160,9 +162,10 @@ impl Quality {
         | Self::WRONG_POSITION.0
         | Self::INTERFERENCE.0
         | Self::CALIBRATION_DUE.0
-        | Self::WRONG_CONDITIONS.0;
+        | Self::WRONG_CONDITIONS.0
+        | Self::INCONSISTENT.0;
 
-    const NAMES: [(Self, &'static str); 19] = [
+    const NAMES: [(Self, &'static str); 20] = [
         (Self::ARTEFACT, "artefact"),
         (Self::OUT_OF_TRACK, "out_of_track"),
         (Self::LOW_PERFUSION, "low_perfusion"),
@@ -182,6 +185,7 @@ impl Quality {
         (Self::CALIBRATION_DUE, "calibration_due"),
         (Self::WRONG_CONDITIONS, "wrong_conditions"),
         (Self::DEVICE_CLOCK, "device_clock"),
+        (Self::INCONSISTENT, "inconsistent"),
     ];
 
     /// Both sets together.

@@ -2,7 +2,7 @@
 //! ([`faulty_network`]), a machine with little memory ([`memory_limit`]), a hub made by hand ([`door_client`]) and what
 //! the door counts of it ([`door_counts`]), many of them ([`load`]), a campaign against the door ([`door_campaign`]), a
 //! screen without a screen ([`feed_client`]), and the real programs as processes ([`binaries`], [`process`],
-//! [`server`], [`hub`]).
+//! [`server`], [`hub`]), beside the public test vectors ([`vectors`]).
 // Tests stop at the first thing that is wrong, and tell people so at a terminal.
 #![allow(clippy::print_stdout, clippy::print_stderr, clippy::disallowed_methods)]
 #![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
@@ -20,4 +20,5 @@ pub mod patients;
 pub mod process;
 pub mod server;
 pub mod simulators;
+pub mod vectors;
 pub mod wait;

@@ -10,6 +10,7 @@ mod delivery;
 mod disk;
 mod door;
 mod door_access;
+mod evaluate;
 mod full_disk;
 mod home;
 mod hostile_network;

@@ -17,6 +17,7 @@ use runtime::clock::Clock;
 use runtime::supervisor::Supervisor;
 use shared::id::DeviceId;
 use shared::observation::DeviceRecordId;
+use shared::plausibility::mark_inconsistent;
 use tokio::sync::mpsc::Sender;
 
 use crate::decode::{Memory, Moment, Protocol, Report};
@@ -211,7 +212,7 @@ pub struct Joints {
     pub progress: runtime::supervisor::Progress,
 }
 
-/// A decoded moment as the queue's owner takes it. `identity` is the device's serial number or address; where its
+/// A decoded moment as the queue's owner takes it, with what cannot be true together marked. `identity` is the device's serial number or address; where its
 /// protocol has neither, its name on the hub.
 fn taken(device: &DeviceId, identity: Option<&str>, moment: Moment) -> Taken {
     let Moment { captured, report } = moment;
@@ -220,7 +221,8 @@ fn taken(device: &DeviceId, identity: Option<&str>, moment: Moment) -> Taken {
         let identity = identity.map_or_else(|| device.to_string(), str::to_owned);
         DeviceRecordId { identity, record, time: device_time, digest }
     });
-    let readings = readings.into_iter().collect();
+    let mut readings: Vec<_> = readings.into_iter().collect();
+    mark_inconsistent(&mut readings);
     Taken::Readings { device: device.clone(), slot, captured, device_time, from_memory, readings }
 }
 

@@ -6,6 +6,7 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 use std::time::Duration;
 
+use shared::plausibility::mark_inconsistent;
 use shared::time::Tick;
 use shared::wire::{DeviceState, DeviceStatus};
 
@@ -126,7 +127,8 @@ impl Player {
                 self.refuse_line(lines.number);
                 continue;
             };
-            let Row { at_ms, readings, bad_cells } = row;
+            let Row { at_ms, mut readings, bad_cells } = row;
+            mark_inconsistent(&mut readings);
             for column in bad_cells {
                 let (device, line) = (&self.joints.device, lines.number);
                 tracing::warn!(%device, line, column, "a cell of the recording is not a number: correct or empty it");

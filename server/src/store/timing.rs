@@ -53,17 +53,6 @@ pub(crate) fn is_late(
     history || !fresh || newest.is_some_and(|newest| taken < newest)
 }
 
-/// The usability in one word.
-pub(crate) const fn word(usability: Usability) -> &'static str {
-    match usability {
-        Usability::Valid { unlikely: false } => "valid",
-        Usability::Valid { unlikely: true } => "unlikely",
-        Usability::Gated => "gated",
-        Usability::Implausible(_) => "implausible",
-        Usability::Absent(_) => "absent",
-    }
-}
-
 /// The usability as a stored number.
 pub(crate) const fn code(usability: Usability) -> i64 {
     match usability {

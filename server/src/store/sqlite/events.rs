@@ -122,7 +122,7 @@ pub(super) fn write_latest(
         let body = LatestBody {
             outcome: observed.outcome,
             quality: observed.quality,
-            usability: timing::word(observed.usability).to_owned(),
+            usability: observed.usability.name().to_owned(),
             age_ms: observed.age_ms.unwrap_or(0),
             fresh_for_ms: alerts.fresh_for_ms(metric),
             captured_wall,
