@@ -125,7 +125,7 @@ pub async fn run(file: &Path, chosen: Chosen) -> Result<Exit, CannotStart> {
     let known = issued.max(settings.issued).max(check_time::read(&time_file).unwrap_or(issued));
     let check_time = CheckTime::new(clock.clone(), known);
     let (door, source) = doors(&enrolment, &identity, &check_time)?;
-    let listener = status::listen(&config.status_socket())?;
+    let listener = status::open(&config.status_socket())?;
     let mut supervisor = Supervisor::new();
     let joints = Joints::new(clock.tick(), settings.counter);
     let (taken_out, taken) = mpsc::channel(limits::TAKEN_MAX);

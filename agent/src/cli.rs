@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
+
+use crate::decode::Protocol;
+use crate::decode::ble::Characteristic;
 
 /// The hub in the patient's home, and its tools.
 #[derive(Debug, Parser)]
@@ -46,6 +49,29 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Lists the devices: how each is, what it sent that could not be read, and what to do about it.
+    Devices {
+        /// The configuration.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// JSON instead of text.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Prints what a device of the running agent says, as it is decoded, until Ctrl-C.
+    Listen {
+        /// The configuration.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// The device's name.
+        #[arg(long, value_name = "NAME")]
+        device: String,
+        /// JSON lines instead of text.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Decodes a capture that somebody sent in, and says why what cannot be read is refused. Ends with 1 if nothing can.
+    Decode(Capture),
     /// Verification: reads cases, JSON lines, and writes what the decoders make of each. Without an area: lists them.
     Evaluate {
         /// The area.
@@ -54,6 +80,26 @@ pub enum Command {
         #[arg(long, requires = "area")]
         compare: bool,
     },
+}
+
+/// A capture.
+#[derive(Debug, Args)]
+pub struct Capture {
+    /// Bluetooth: the characteristic the values came from, such as 2A35, or a whole UUID. Each --hex is one value.
+    #[arg(long, value_name = "UUID", required_unless_present = "protocol", conflicts_with = "protocol")]
+    pub characteristic: Option<Characteristic>,
+    /// Serial: the line's protocol, such as nonin-df7. The --hex follow each other on the line.
+    #[arg(long, value_name = "NAME")]
+    pub protocol: Option<Protocol>,
+    /// Octets, in hexadecimal, in the order they came; may be given several times. `-` reads lines from standard input.
+    #[arg(long, value_name = "OCTETS", required = true)]
+    pub hex: Vec<String>,
+    /// The device's model, as it names itself: what single models send otherwise than their standard is then known.
+    #[arg(long, value_name = "NAME")]
+    pub model: Option<String>,
+    /// JSON lines instead of text.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// The hub's identity.

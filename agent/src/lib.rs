@@ -10,6 +10,7 @@
 //! is released on an authenticated receipt alone. `app` is the wiring, `limits` says how much of everything there is.
 
 pub mod app;
+pub mod capture;
 pub mod cli;
 pub mod config;
 pub mod decode;
@@ -20,5 +21,6 @@ pub mod identity;
 pub mod intake_item;
 pub mod limits;
 pub mod queue;
+pub mod show;
 pub mod status;
 pub mod uplink;

@@ -148,3 +148,11 @@ pub const TIME_FLOOR_LOOKED_AT_EVERY: Duration = Duration::from_secs(60);
 pub const TIME_FLOOR_BYTES_MAX: u64 = 128;
 /// How long the client may take to say DISCONNECT when the agent stops.
 pub const DISCONNECT_WITHIN: Duration = Duration::from_millis(500);
+/// Moments of a device that wait for one who listens to it. Full: the oldest are lost to them, and they are told how many.
+pub const HEARD_MAX: usize = 64;
+/// Commands that listen to a device at the same time; a part of [`STATUS_CONNECTIONS_MAX`]. Full: the next is refused.
+pub const LISTENERS_MAX: usize = 2;
+/// A line that whoever listens did not take for so long: they are let go.
+pub const LISTEN_TAKES_WITHIN: Duration = Duration::from_secs(10);
+/// Octets of a question at the status socket. Longer: it is answered as no question.
+pub const QUESTION_BYTES_MAX: u64 = 1024;

@@ -1,14 +1,17 @@
 //! `hub-agent`: arguments → configuration → run → exit code.
 
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use agent::app::{self, CannotStart};
-use agent::cli::{Arguments, Command, IdentityCommand};
+use agent::capture::{self, Reader};
+use agent::cli::{Arguments, Capture, Command, IdentityCommand};
 use agent::config::Config;
+use agent::decode::quirks::{Identity, Quirks};
 use agent::evaluate::AREAS;
+use agent::status::listen::Ended;
 use agent::{health, identity, status};
 use clap::Parser;
 use runtime::clock::Clock;
@@ -31,6 +34,9 @@ fn main() -> ExitCode {
         Command::Run { config } => run(&config),
         Command::Check { config, json } => check(&config, json),
         Command::Status { config, json } => show_status(&config, json),
+        Command::Devices { config, json } => show_devices(&config, json),
+        Command::Listen { config, device, json } => listen(&config, &device, json),
+        Command::Decode(capture) => return decode(&capture),
         Command::Evaluate { area, compare } => return evaluate(area.as_deref(), compare),
     };
     code.into()
@@ -43,6 +49,36 @@ fn say(text: &str) {
 
 fn complain(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+fn decode(asked: &Capture) -> ExitCode {
+    let quirks = asked.model.as_deref().map_or(Quirks::NONE, |model| Quirks::of(&Identity::named(model)));
+    let reader = match (asked.characteristic, asked.protocol) {
+        (Some(characteristic), _) => Reader::Characteristic(characteristic, quirks),
+        (None, Some(protocol)) => Reader::Protocol(protocol),
+        (None, None) => return Exit::Usage.into(),
+    };
+    let mut pieces = Vec::new();
+    for text in &asked.hex {
+        let read = if text == "-" {
+            capture::lines(io::stdin().lock())
+        } else {
+            capture::octets(text).map(|piece| vec![piece])
+        };
+        match read {
+            Ok(read) => pieces.extend(read),
+            Err(error) => {
+                complain(&error.to_string());
+                return Exit::Usage.into();
+            }
+        }
+    }
+    match capture::print(reader, &pieces, asked.json, &mut io::stdout().lock()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        // A reader that went away is no failure of ours.
+        Err(_) => ExitCode::SUCCESS,
+    }
 }
 
 fn evaluate(area: Option<&str>, compare: bool) -> ExitCode {
@@ -123,13 +159,18 @@ fn check(file: &Path, json: bool) -> Exit {
     if is_good { Exit::Drained } else { Exit::Configuration }
 }
 
+/// The configuration that a running agent has: the one asked for, or the last good one.
+fn configuration(file: &Path) -> Result<Config, Exit> {
+    app::choose(file).map(|chosen| chosen.config).map_err(|problems| {
+        complain(&problems.to_string());
+        Exit::Configuration
+    })
+}
+
 fn show_status(file: &Path, json: bool) -> Exit {
-    let config = match app::choose(file) {
-        Ok(chosen) => chosen.config,
-        Err(problems) => {
-            complain(&problems.to_string());
-            return Exit::Configuration;
-        }
+    let config = match configuration(file) {
+        Ok(config) => config,
+        Err(exit) => return exit,
     };
     let socket = config.status_socket();
     match status::ask(&socket) {
@@ -143,4 +184,41 @@ fn show_status(file: &Path, json: bool) -> Exit {
         }
     }
     Exit::Drained
+}
+
+fn show_devices(file: &Path, json: bool) -> Exit {
+    let config = match configuration(file) {
+        Ok(config) => config,
+        Err(exit) => return exit,
+    };
+    let list = status::devices::list(&config, status::ask(&config.status_socket()).ok().as_ref());
+    if json {
+        say(&list.to_string());
+    } else {
+        status::devices::text(&list).iter().for_each(|line| say(line));
+    }
+    Exit::Drained
+}
+
+fn listen(file: &Path, device: &str, json: bool) -> Exit {
+    let config = match configuration(file) {
+        Ok(config) => config,
+        Err(exit) => return exit,
+    };
+    let socket = config.status_socket();
+    match status::listen::follow(&socket, device, json, &mut io::stdout().lock()) {
+        Ok(Ended::Unread) => Exit::Drained,
+        Ok(Ended::LetGo) => {
+            complain("the agent stopped, or this listener was too slow");
+            Exit::OwnerLost
+        }
+        Ok(Ended::Refused(why)) => {
+            complain(&why);
+            Exit::Usage
+        }
+        Err(error) => {
+            complain(&status::no_answer(&socket, &error));
+            Exit::OwnerLost
+        }
+    }
 }

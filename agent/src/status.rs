@@ -1,4 +1,8 @@
-//! The status: one JSON object on a Unix socket, for every connection. It holds no value of a patient.
+//! The status: one JSON object on a Unix socket, for every connection that asks nothing else. It holds no value of a
+//! patient; who listens to a device ([`listen`]) is told values, so the socket's mode lets in the agent's user alone.
+
+pub mod devices;
+pub mod listen;
 
 use std::io::{self, Read, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -15,7 +19,7 @@ use shared::time::Tick;
 use shared::wire::BindingInForce;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -101,13 +105,13 @@ impl Sources {
             "settings_counter": uplink.settings_counter,
             "certificate_until_s": self.certificate_until_s,
             "clock": { "tick_ms": at.tick.as_millis(), "wall": at.wall, "state": at.clock },
-            "devices": self.devices.iter().map(|device| device_json(device, &queue)).collect::<Vec<_>>(),
+            "devices": self.devices.iter().map(|device| device_json(device, &queue, at.tick)).collect::<Vec<_>>(),
             "memory_bytes": health::memory_bytes(),
         })
     }
 }
 
-fn device_json(device: &Device, queue: &QueueStatus) -> Value {
+fn device_json(device: &Device, queue: &QueueStatus, now: Tick) -> Value {
     let counters = &device.counters;
     let refused: serde_json::Map<String, Value> = counters
         .refused()
@@ -122,6 +126,9 @@ fn device_json(device: &Device, queue: &QueueStatus) -> Value {
         .collect();
     json!({
         "name": device.name.as_str(),
+        "source": device.source,
+        "last_heard_ago_ms": counters.last_heard().map(|last| millis(now.since(last))),
+        "battery_low": counters.battery_low(),
         "state": queue.devices.get(&device.name),
         "bindings": bound,
         "is_unattributed": bindings.is_empty(),
@@ -135,14 +142,14 @@ fn device_json(device: &Device, queue: &QueueStatus) -> Value {
 ///
 /// # Errors
 /// The file system's.
-pub fn listen(socket: &Path) -> io::Result<UnixListener> {
+pub fn open(socket: &Path) -> io::Result<UnixListener> {
     match std::fs::remove_file(socket) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         // A socket left by a run before: the lock on the state folder says that it is over.
         _ => {}
     }
     let listener = UnixListener::bind(socket)?;
-    std::fs::set_permissions(socket, std::fs::Permissions::from_mode(0o660))?;
+    std::fs::set_permissions(socket, std::fs::Permissions::from_mode(0o600))?;
     Ok(listener)
 }
 
@@ -157,6 +164,7 @@ pub async fn run(
     progress: Progress,
 ) -> io::Result<()> {
     let sources = Arc::new(sources);
+    let seats = Arc::new(Semaphore::new(limits::LISTENERS_MAX));
     let mut connections: JoinSet<()> = JoinSet::new();
     progress.waiting("people");
     let mut uplink = sources.uplink.clone();
@@ -169,7 +177,7 @@ pub async fn run(
         tokio::select! {
             accepted = listener.accept(), if connections.len() < limits::STATUS_CONNECTIONS_MAX => {
                 let (stream, _) = accepted?;
-                connections.spawn(answer(stream, Arc::clone(&sources)));
+                connections.spawn(answer(stream, Arc::clone(&sources), Arc::clone(&seats)));
             }
             Some(_) = connections.join_next() => {}
             () = &mut end => return Ok(()),
@@ -177,7 +185,23 @@ pub async fn run(
     }
 }
 
-async fn answer(mut stream: UnixStream, sources: Arc<Sources>) {
+async fn answer(mut stream: UnixStream, sources: Arc<Sources>, seats: Arc<Semaphore>) {
+    match listen::question(&mut stream).await {
+        listen::Question::Status => say_status(stream, &sources).await,
+        listen::Question::Listen { device, json } => {
+            match (listen::find(&sources.devices, &device), seats.try_acquire()) {
+                (Err(why), _) => listen::refuse(stream, &why).await,
+                (_, Err(_)) => listen::refuse(stream, "as many as may listen do already; end one of them").await,
+                (Ok(device), Ok(_seat)) => {
+                    // Whoever went away or is too slow was let go; nothing is lost but their view.
+                    let _ = listen::tell(stream, device, json).await;
+                }
+            }
+        }
+    }
+}
+
+async fn say_status(mut stream: UnixStream, sources: &Sources) {
     // Counts of a queue that is not open yet would say that nothing is held. A disk that takes longer shows as such.
     let mut queue = sources.queue.clone();
     let _ = tokio::time::timeout(limits::STATUS_OPEN_WITHIN, queue.wait_for(|queue| queue.is_open)).await;

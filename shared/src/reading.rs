@@ -100,6 +100,30 @@ impl NoReading {
             Self::ModelQuirk => "model_quirk",
         }
     }
+
+    /// What it means, for people.
+    #[must_use]
+    pub const fn explained(self) -> &'static str {
+        match self {
+            Self::NotANumber => "the device sent \"not a number\"",
+            Self::NotAtThisResolution => "the device cannot give it at this resolution",
+            Self::AboveRange => "it is above what the device can measure",
+            Self::BelowRange => "it is below what the device can measure",
+            Self::Reserved => "the device sent a value that its standard reserves",
+            Self::MissingData => "the device sent its code for missing data",
+            Self::SensorDisconnected => "no sensor is connected to the device",
+            Self::SensorOff => "the sensor is not on the patient",
+            Self::Searching => "the device is still looking for a pulse",
+            Self::SensorFault => "the device says that its sensor is faulty",
+            Self::Stale => "the device repeats an old value, it does not measure now",
+            Self::MeasurementFailed => "the measurement failed: measure again",
+            Self::DeclaredInvalid => "the device says that its own value is not valid",
+            Self::NotOfAPatient => "demonstration, test or calibration: not of a patient",
+            Self::ControlSolution => "a control solution was measured, not blood",
+            Self::DeviceFault => "the device says that it is faulty",
+            Self::ModelQuirk => "this model is known to send old values or zeros here",
+        }
+    }
 }
 
 /// What a device said about a reading's quality: a set of flags. The bits are part of the wire: add above only.

@@ -293,6 +293,21 @@ impl Unit {
         }
     }
 
+    /// What people write for it.
+    #[must_use]
+    pub const fn symbol(self) -> &'static str {
+        match self {
+            Self::Celsius => "°C",
+            Self::Fahrenheit => "°F",
+            Self::MillimetreOfMercury => "mmHg",
+            Self::Pound => "lb",
+            Self::Ohm => "Ω",
+            Self::KilogramPerSquareMetre => "kg/m²",
+            Self::Inch => "in",
+            other => other.ucum(),
+        }
+    }
+
     /// The unit with this UCUM code.
     #[must_use]
     pub fn from_ucum(code: &str) -> Option<Self> {

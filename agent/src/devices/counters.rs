@@ -1,8 +1,13 @@
-//! What a source counts, for the status and the hub's own report.
+//! What a source counts and heard last, for the status, the hub's own report and people who listen.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::decode::{RefusedFrame, Tally};
+use shared::time::Tick;
+use tokio::sync::broadcast;
+
+use crate::decode::{Moment, RefusedFrame, Tally};
+use crate::limits::HEARD_MAX;
 
 /// Counts since the agent started. Written by one source, read by anyone.
 #[derive(Debug, Default)]
@@ -10,6 +15,21 @@ pub struct Counters {
     accepted: AtomicU64,
     refused: [AtomicU64; RefusedFrame::ALL.len()],
     overrun: AtomicU64,
+    /// The tick of the last readings in milliseconds, and 1 more: 0 is never.
+    last_heard: AtomicU64,
+    /// 0 if it never said, 1 not low, 2 low.
+    battery: AtomicU64,
+    listeners: Listeners,
+}
+
+/// Whoever listens to one device. Full ([`HEARD_MAX`]): who is slow loses the oldest, and is told how many.
+#[derive(Debug)]
+struct Listeners(broadcast::Sender<Arc<Moment>>);
+
+impl Default for Listeners {
+    fn default() -> Self {
+        Self(broadcast::Sender::new(HEARD_MAX))
+    }
 }
 
 impl Counters {
@@ -31,6 +51,41 @@ impl Counters {
     /// Counts readings that could not be handed over in time.
     pub fn overrun_by(&self, count: u64) {
         self.overrun.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// Notes a moment and tells it to whoever listens.
+    pub fn heard(&self, moment: &Moment) {
+        if !moment.report.readings.is_empty() {
+            self.last_heard.store(moment.captured.tick.as_millis().saturating_add(1), Ordering::Relaxed);
+        }
+        if let Some(low) = moment.report.battery_low {
+            self.battery.store(if low { 2 } else { 1 }, Ordering::Relaxed);
+        }
+        // Nobody listens most of the time; then nothing is copied.
+        if self.listeners.0.receiver_count() > 0 {
+            let _ = self.listeners.0.send(Arc::new(moment.clone()));
+        }
+    }
+
+    /// What is heard from now on.
+    #[must_use]
+    pub fn listen(&self) -> broadcast::Receiver<Arc<Moment>> {
+        self.listeners.0.subscribe()
+    }
+
+    /// When readings were last heard.
+    #[must_use]
+    pub fn last_heard(&self) -> Option<Tick> {
+        self.last_heard.load(Ordering::Relaxed).checked_sub(1).map(Tick::from_millis)
+    }
+
+    /// Whether the device says its battery is low, if it ever said.
+    #[must_use]
+    pub fn battery_low(&self) -> Option<bool> {
+        match self.battery.load(Ordering::Relaxed) {
+            0 => None,
+            said => Some(said == 2),
+        }
     }
 
     /// Frames (packets, rows) that were believed.
@@ -60,6 +115,8 @@ impl Counters {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decode::Report;
+    use crate::decode::tests::at;
 
     #[test]
     fn stretches_add_up() {
@@ -72,5 +129,29 @@ mod tests {
         counters.refuse(RefusedFrame::Cell);
         assert_eq!((counters.accepted(), counters.refused_in_all()), (6, 5));
         assert!(counters.refused().any(|counted| counted == (RefusedFrame::Checksum, 4)));
+    }
+
+    #[test]
+    fn what_was_heard_last_is_known_and_told() {
+        let counters = Counters::default();
+        assert_eq!((counters.last_heard(), counters.battery_low()), (None, None));
+        counters.heard(&Report { battery_low: Some(true), ..Report::default() }.at(at(0)));
+        assert_eq!((counters.last_heard(), counters.battery_low()), (None, Some(true)), "it said nothing of a patient");
+        let mut listener = counters.listen();
+        let mut report = Report { battery_low: Some(false), ..Report::default() };
+        report.add(shared::reading::Reading::none(
+            shared::metric::Metric::SpO2,
+            shared::reading::NoReading::SensorOff,
+            shared::reading::Quality::GOOD,
+        ));
+        let moment = report.at(at(0));
+        counters.heard(&moment);
+        assert_eq!((counters.last_heard(), counters.battery_low()), (Some(Tick::from_millis(0)), Some(false)));
+        assert_eq!(*listener.try_recv().unwrap(), moment);
+        for _ in 0..=HEARD_MAX {
+            counters.heard(&moment);
+        }
+        let lost = listener.try_recv().unwrap_err();
+        assert!(matches!(lost, broadcast::error::TryRecvError::Lagged(1)), "{lost:?}");
     }
 }

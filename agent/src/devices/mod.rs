@@ -164,6 +164,8 @@ impl fmt::Display for Source {
 pub struct Device {
     /// Its name.
     pub name: DeviceId,
+    /// What it speaks and where, for people.
+    pub source: String,
     /// What its source counts.
     pub counters: Arc<Counters>,
 }
@@ -178,7 +180,7 @@ pub fn own_all(
     let mut devices = Vec::new();
     for DeviceConfig { name, source } in configs {
         let counters = Arc::new(Counters::default());
-        devices.push(Device { name: name.clone(), counters: Arc::clone(&counters) });
+        devices.push(Device { name: name.clone(), source: source.to_string(), counters: Arc::clone(&counters) });
         let joints = Joints {
             device: name,
             clock: clock.clone(),
@@ -212,22 +214,30 @@ pub struct Joints {
     pub progress: runtime::supervisor::Progress,
 }
 
-/// A decoded moment as the queue's owner takes it, with what cannot be true together marked. `identity` is the device's serial number or address; where its
-/// protocol has neither, its name on the hub.
-fn taken(device: &DeviceId, identity: Option<&str>, moment: Moment) -> Taken {
-    let Moment { captured, report } = moment;
-    let Report { device_time, memory, slot, readings, battery_low: _ } = report;
-    let from_memory = memory.map(|Memory { record, digest }| {
-        let identity = identity.map_or_else(|| device.to_string(), str::to_owned);
-        DeviceRecordId { identity, record, time: device_time, digest }
-    });
-    let mut readings: Vec<_> = readings.into_iter().collect();
-    mark_inconsistent(&mut readings);
-    Taken::Readings { device: device.clone(), slot, captured, device_time, from_memory, readings }
+impl Joints {
+    /// A decoded moment as the queue's owner takes it, with what cannot be true together marked. Whoever listens to the
+    /// device is told. `identity` is the device's serial number or address; where its protocol has neither, its name on
+    /// the hub.
+    fn taken(&self, identity: Option<&str>, mut moment: Moment) -> Taken {
+        mark_inconsistent(&mut moment.report.readings);
+        self.counters.heard(&moment);
+        let Moment { captured, report } = moment;
+        let Report { device_time, memory, slot, readings, battery_low: _ } = report;
+        let from_memory = memory.map(|Memory { record, digest }| {
+            let identity = identity.map_or_else(|| self.device.to_string(), str::to_owned);
+            DeviceRecordId { identity, record, time: device_time, digest }
+        });
+        let (device, readings) = (self.device.clone(), readings.into_iter().collect());
+        Taken::Readings { device, slot, captured, device_time, from_memory, readings }
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use shared::metric::Metric;
+    use shared::reading::{Quality, Reading};
+    use shared::units::Unit;
+
     use super::*;
 
     #[test]
@@ -242,12 +252,24 @@ mod tests {
         }
     }
 
+    fn joints() -> Joints {
+        let (out, _) = tokio::sync::mpsc::channel(1);
+        Joints {
+            device: "oximeter".parse().unwrap(),
+            clock: Clock::system(),
+            out,
+            counters: Arc::default(),
+            stop: tokio_util::sync::CancellationToken::new(),
+            progress: Supervisor::new().progress("device"),
+        }
+    }
+
     #[test]
     fn a_memory_record_has_the_devices_identity() {
-        let device: DeviceId = "oximeter".parse().unwrap();
+        let joints = joints();
         let id = |memory, identity| {
             let report = Report { memory, ..Report::default() };
-            match taken(&device, identity, report.at(crate::decode::tests::at(0))) {
+            match joints.taken(identity, report.at(crate::decode::tests::at(0))) {
                 Taken::Readings { from_memory, .. } => from_memory,
                 _ => None,
             }
@@ -257,5 +279,17 @@ mod tests {
         let stored = id(Some(memory), None).unwrap();
         assert_eq!((stored.identity.as_str(), stored.record, stored.digest), ("oximeter", 7, memory.digest));
         assert_eq!(id(Some(memory), Some("S 12")).unwrap().identity, "S 12");
+    }
+
+    #[test]
+    fn a_cuff_pair_that_cannot_be_is_marked_on_its_way() {
+        let mut report = Report::default();
+        for (metric, mmhg) in [(Metric::SystolicPressure, 70_i64), (Metric::DiastolicPressure, 90)] {
+            report.add(Reading::value(metric, mmhg.into(), Unit::MillimetreOfMercury, Quality::GOOD));
+        }
+        let Taken::Readings { readings, .. } = joints().taken(None, report.at(crate::decode::tests::at(0))) else {
+            panic!("no readings")
+        };
+        assert!(readings.iter().all(|reading| reading.quality.contains(Quality::INCONSISTENT)), "{readings:?}");
     }
 }

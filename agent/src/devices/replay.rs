@@ -6,13 +6,12 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 use std::time::Duration;
 
-use shared::plausibility::mark_inconsistent;
 use shared::time::Tick;
 use shared::wire::{DeviceState, DeviceStatus};
 
 use super::recording::{Header, RecordedBytes, Row, UnreadableHeader};
-use super::{Joints, Recording, ReplayConfig, taken};
-use crate::decode::{Moment, Protocol, RefusedFrame, StreamDecoder};
+use super::{Joints, Recording, ReplayConfig};
+use crate::decode::{Moment, Protocol, RefusedFrame, Report, StreamDecoder};
 use crate::intake_item::Taken;
 use crate::limits::{RECORDING_LINE_BYTES_MAX, REOPEN_MAX};
 
@@ -127,8 +126,7 @@ impl Player {
                 self.refuse_line(lines.number);
                 continue;
             };
-            let Row { at_ms, mut readings, bad_cells } = row;
-            mark_inconsistent(&mut readings);
+            let Row { at_ms, readings, bad_cells } = row;
             for column in bad_cells {
                 let (device, line) = (&self.joints.device, lines.number);
                 tracing::warn!(%device, line, column, "a cell of the recording is not a number: correct or empty it");
@@ -138,10 +136,9 @@ impl Player {
             last_ms = at_ms;
             self.until_due(&mut pace, at_ms).await?;
             if !readings.is_empty() {
-                let (device, captured) = (self.joints.device.clone(), self.joints.clock.captured());
-                let slot = None;
-                self.send(Taken::Readings { device, slot, captured, device_time: None, from_memory: None, readings })
-                    .await?;
+                let mut report = Report::default();
+                readings.into_iter().for_each(|reading| report.add(reading));
+                self.send(self.joints.taken(None, report.at(self.joints.clock.captured()))).await?;
                 self.accept();
             }
         }
@@ -185,7 +182,7 @@ impl Player {
                 self.state = None;
                 self.tell(DeviceState::Connected).await?;
             }
-            self.send(taken(&self.joints.device, None, moment)).await?;
+            self.send(self.joints.taken(None, moment)).await?;
         }
         Ok(())
     }

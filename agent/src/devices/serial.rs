@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use super::outbox::Outbox;
 use super::presence::Presence;
-use super::{Joints, Parity, SerialConfig, taken};
+use super::{Joints, Parity, SerialConfig};
 use crate::decode::{Moment, StreamDecoder};
 use crate::limits::{OUTBOX_STOP_WITHIN, PORT_READ_BYTES_MAX, PORT_READ_WITHIN, REOPEN_FIRST, REOPEN_MAX};
 
@@ -146,7 +146,7 @@ impl Line {
         self.say_change();
         for moment in moments {
             let captured = moment.captured;
-            let given_up = self.outbox.readings(taken(&self.joints.device, None, moment), captured);
+            let given_up = self.outbox.readings(self.joints.taken(None, moment), captured);
             self.joints.counters.overrun_by(given_up);
         }
     }

@@ -4,26 +4,14 @@ use std::time::Duration;
 
 use shared::reading::Value;
 use shared::time::Timestamp;
-use shared::units::Unit;
 
 use super::rule::{LimitRule, Side};
 use super::state::Seen;
 
-const fn unit(unit: Unit) -> &'static str {
-    match unit {
-        Unit::Percent => "%",
-        Unit::PerMinute => "/min",
-        Unit::Celsius => "°C",
-        Unit::Fahrenheit => "°F",
-        Unit::MillimetreOfMercury => "mmHg",
-        other => other.ucum(),
-    }
-}
-
 /// A value with its unit.
 #[must_use]
 pub fn value(value: Value) -> String {
-    format!("{} {}", value.decimal, unit(value.unit))
+    format!("{} {}", value.decimal, value.unit.symbol())
 }
 
 /// A duration in whole seconds.
@@ -48,8 +36,11 @@ pub fn breach(rule: &LimitRule, breach: Option<Seen>, last: Option<Seen>, at: Ti
         Side::Above => "above",
     };
     let name = rule.metric.label();
-    let limit =
-        rule.metric.units().first().map_or_else(|| rule.written.clone(), |u| format!("{} {}", rule.written, unit(*u)));
+    let limit = rule
+        .metric
+        .units()
+        .first()
+        .map_or_else(|| rule.written.clone(), |u| format!("{} {}", rule.written, u.symbol()));
     let lasting =
         if rule.persistence_ms == 0 { String::new() } else { format!(" for {}", seconds(rule.persistence_ms)) };
     match (breach, last.filter(|_| lost)) {

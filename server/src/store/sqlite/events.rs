@@ -13,8 +13,8 @@ use super::memory::Memory;
 use super::rows::{Corrupt, failed};
 use crate::access::{Scope, Ward};
 use crate::alerts::{AlertEvent, Observed, Subject};
+use crate::store::StoreError;
 use crate::store::{AlertSink, EventNumber, EventsAfter, LiveValue, NumberedEvent, Snapshot, StandingAlert};
-use crate::store::{StoreError, timing};
 
 /// Numbers events densely, in commit order, and keeps them.
 pub(super) fn write(
