@@ -93,14 +93,18 @@ pub fn print(reader: Reader, pieces: &[Vec<u8>], as_json: bool, out: &mut impl W
 }
 
 fn values(characteristic: Characteristic, quirks: Quirks, pieces: &[Vec<u8>]) -> Vec<Found> {
-    let read = |(place, value): (usize, &Vec<u8>)| {
+    let mut values = ble::Values::new(quirks);
+    let mut found = Vec::new();
+    for (place, value) in pieces.iter().enumerate() {
         let piece = place.saturating_add(1);
-        match ble::decode(characteristic, quirks, value) {
-            Ok(report) => Found::Report { piece, report: Box::new(report) },
-            Err(why) => Found::Refused { piece, why },
+        let read = values.read(characteristic, value, &mut |report| {
+            found.push(Found::Report { piece, report: Box::new(report) });
+        });
+        if let Err(why) = read {
+            found.push(Found::Refused { piece, why });
         }
-    };
-    pieces.iter().enumerate().map(read).collect()
+    }
+    found
 }
 
 fn line(protocol: Protocol, pieces: &[Vec<u8>]) -> Vec<Found> {

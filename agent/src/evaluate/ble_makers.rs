@@ -14,7 +14,7 @@ use crate::decode::ble::viatom::{Sensors, encode};
 ///
 /// # Errors
 /// [`UnusableInput`]: a key is missing.
-pub fn nonin_3230(input: &Input) -> Result<Answer, UnusableInput> {
+pub(super) fn nonin_3230(input: &Input) -> Result<Answer, UnusableInput> {
     let value = input.hex("hex")?;
     Ok(match NoninOximetry::of(&value) {
         Err(why) => rejected(why),
@@ -38,7 +38,7 @@ pub fn nonin_3230(input: &Input) -> Result<Answer, UnusableInput> {
 ///
 /// # Errors
 /// [`UnusableInput`]: a key is missing, or has a value that is not known.
-pub fn viatom(input: &Input) -> Result<Answer, UnusableInput> {
+pub(super) fn viatom(input: &Input) -> Result<Answer, UnusableInput> {
     match input.text("protocol")? {
         "viatom-o2" => {
             let code = input.text("encode")?.split_once("0x").map(|(_, rest)| rest.trim_end_matches(')'));

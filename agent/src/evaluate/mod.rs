@@ -2,10 +2,11 @@
 
 mod basics;
 mod ble_body;
-pub mod ble_makers;
+mod ble_makers;
 mod ble_vitals;
 mod json;
 mod serial_cuffs;
+mod serial_extra;
 mod serial_nonin;
 mod serial_oximeters;
 
@@ -28,6 +29,7 @@ pub const AREAS: &[Area] = &[
     ("medfloat", basics::medfloat),
     ("serial-bci-cms50", serial_oximeters::bci_cms50),
     ("serial-masimo", serial_oximeters::masimo),
+    ("serial-extra", serial_extra::extra),
     ("serial-nonin", serial_nonin::nonin),
     ("serial-suntech", serial_cuffs::suntech),
 ];

@@ -38,13 +38,18 @@ use shared::units::Unit;
 
 use battery::BatteryLevel;
 use blood_pressure::BloodPressure;
+use body_composition::BodyComposition;
+use cgm_session::CgmSession;
 use contec_bt::ContecBt;
 use current_time::CurrentTime;
+use glucose::Glucose;
+use glucose_context::GlucoseContext;
 use heart_rate::{BodySensorLocation, HeartRate};
 use jumper::Jumper;
 use nonin_oximetry::NoninOximetry;
 use plx::{PlxContinuous, PlxFeatures, PlxSpot};
 use thermometer::Temperature;
+use weight::Weight;
 
 use super::cursor::Cursor;
 use super::medfloat::Medfloat;
@@ -207,12 +212,43 @@ const fn of_float(metric: Metric, value: Medfloat, unit: Unit, quality: Quality)
     }
 }
 
-/// What a value of a characteristic says. One that describes the device, that is part of a conversation with it, or of a
-/// measurement that is still in progress, gives a report without readings.
-///
-/// # Errors
-/// [`RefusedFrame`] says what is wrong with the value.
-pub fn decode(characteristic: Characteristic, quirks: Quirks, value: &[u8]) -> Result<Report, RefusedFrame> {
+/// Reads the values of one device, one after the other. It holds what a value needs to know of those before it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Values {
+    quirks: Quirks,
+    cgm: CgmSession,
+}
+
+impl Values {
+    /// The values of a device with these quirks, of which nothing has been read.
+    #[must_use]
+    pub fn new(quirks: Quirks) -> Self {
+        Self { quirks, cgm: CgmSession::default() }
+    }
+
+    /// Reads a value and hands out what it says: several reports where one notification holds several records. One that
+    /// describes the device, that is part of a conversation with it, or of a measurement that is still in progress, gives a
+    /// report without readings, or none.
+    ///
+    /// # Errors
+    /// [`RefusedFrame`] says what is wrong with the value.
+    pub fn read(
+        &mut self,
+        characteristic: Characteristic,
+        value: &[u8],
+        out: &mut impl FnMut(Report),
+    ) -> Result<(), RefusedFrame> {
+        match characteristic {
+            Characteristic::CgmFeature => self.cgm.feature(value),
+            Characteristic::CgmSessionStart => self.cgm.start(value),
+            Characteristic::Cgm => self.cgm.records(value, false).map(|records| records.for_each(out)),
+            _ => decode(characteristic, self.quirks, value).map(out),
+        }
+    }
+}
+
+/// A value that needs nothing before it. Those of continuous glucose are none: [`Values::read`].
+fn decode(characteristic: Characteristic, quirks: Quirks, value: &[u8]) -> Result<Report, RefusedFrame> {
     match characteristic {
         Characteristic::HeartRate => HeartRate::of(value).map(|read| read.report()),
         Characteristic::BodySensorLocation => BodySensorLocation::of(value).map(|_| Report::default()),
@@ -234,7 +270,14 @@ pub fn decode(characteristic: Characteristic, quirks: Quirks, value: &[u8]) -> R
         Characteristic::Jumper => Jumper::of(value).map(|read| read.report()),
         Characteristic::Viatom => viatom::Sensors::of(value).map(|read| read.report()),
         Characteristic::ContecBt => ContecBt::of(value).map(|read| read.report(quirks)),
-        _ => Ok(Report::default()),
+        Characteristic::Glucose => Glucose::of(value).map(|read| read.report(value)),
+        Characteristic::GlucoseContext => GlucoseContext::of(value).map(|_| Report::default()),
+        Characteristic::RecordAccess => record_access::Answer::of(value).map(|_| Report::default()),
+        Characteristic::Weight => Weight::of(value, quirks).map(|read| read.report()),
+        Characteristic::BodyComposition => BodyComposition::of(value, quirks).map(|read| read.report()),
+        Characteristic::Cgm | Characteristic::CgmFeature | Characteristic::CgmSessionStart => {
+            Err(RefusedFrame::OutOfOrder)
+        }
     }
 }
 
