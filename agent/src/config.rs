@@ -12,7 +12,7 @@
 //! name = "oximeter"
 //! source = "serial"
 //! path = "/dev/serial/by-id/usb-example"
-//! protocol = "nonin-df7"                  # nonin-df2, nonin-df7, nonin-df8, nonin-df13, bci, cms50-v7, masimo-ascii1
+//! protocol = "nonin-df7"                  # docs/devices.md names them, cms50-v7, masimo-ascii1
 //! baud = 9600                             # optional, and parity = "none", "odd" or "even"
 //!
 //! [[device]]
@@ -32,6 +32,7 @@ use runtime::logging::Format;
 use serde::Deserialize;
 use shared::id::DeviceId;
 
+use crate::decode::Protocol;
 use crate::devices::{DeviceConfig, Recording, ReplayConfig, SerialConfig, Source, Speed};
 use crate::limits;
 
@@ -186,7 +187,11 @@ fn read_serial(raw: &RawDevice, found: &mut Found) -> Option<SerialConfig> {
     if raw.protocol.is_none() {
         found.push(("protocol", "is missing".into()));
     }
-    let protocol = parse("protocol", raw.protocol.as_ref(), found)?;
+    let protocol: Protocol = parse("protocol", raw.protocol.as_ref(), found)?;
+    if !protocol.is_only_listened_to() {
+        let why = "is read from recordings only: on a port this device must be spoken to, which is not built yet";
+        found.push(("protocol", why.into()));
+    }
     let mut serial = SerialConfig::new(raw.path.clone(), protocol);
     if let Some(baud) = raw.baud {
         if !(1_200..=921_600).contains(&baud) {
@@ -226,7 +231,6 @@ fn read_replay(raw: &RawDevice, found: &mut Found) -> Option<ReplayConfig> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decode::Protocol;
     use crate::devices::Parity;
 
     const HEAD: &str = "state_dir = \"/s\"\nruntime_dir = \"/r\"\nidentity_key = \"/k\"\nenrolment = \"/e\"\n";
@@ -276,6 +280,22 @@ mod tests {
             "device[2].baud",
         ] {
             assert!(keys.iter().any(|found| found == key), "{key} in {keys:?}");
+        }
+    }
+
+    #[test]
+    fn a_port_is_not_opened_for_what_must_be_spoken_to() {
+        let device = |source: &str, protocol: &str, path: &str| {
+            read(&format!(
+                "[[device]]\nname = \"a\"\nsource = \"{source}\"\npath = \"{path}\"\nprotocol = \"{protocol}\"\n"
+            ))
+        };
+        for protocol in Protocol::ALL {
+            let serial = device("serial", protocol.name(), "/p");
+            let expected =
+                if protocol.is_only_listened_to() { Ok(()) } else { Err(vec!["device[0].protocol".to_owned()]) };
+            assert_eq!(serial.map(|_| ()), expected, "{protocol}");
+            assert!(device("replay", protocol.name(), "x.jsonl").is_ok(), "{protocol}");
         }
     }
 
