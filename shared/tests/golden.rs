@@ -139,10 +139,11 @@ fn order<T: Serialize + DeserializeOwned + Debug>(variants: &[T]) {
 fn enums_of_words_only_grow_at_their_end() {
     order(&Metric::ALL);
     let metrics = "heart_rate pulse_rate spo2 respiratory_rate temperature systolic_pressure diastolic_pressure \
-                   mean_pressure weight glucose perfusion_index battery";
+                   mean_pressure weight glucose perfusion_index battery interstitial_glucose body_fat muscle_share \
+                   muscle_mass fat_free_mass body_water impedance body_mass_index height";
     assert_eq!(Metric::ALL.map(Metric::name).join(" "), metrics);
     order(&Unit::ALL);
-    let units = "/min % Cel [degF] mm[Hg] kPa kg [lb_av] mmol/L mg/dL";
+    let units = "/min % Cel [degF] mm[Hg] kPa kg [lb_av] mmol/L mg/dL Ohm kg/m2 m [in_i]";
     assert_eq!(Unit::ALL.map(Unit::ucum).join(" "), units);
     order(&[ClockState::Synchronised, ClockState::HeldOver, ClockState::NeverSet]);
     let reasons = [
@@ -158,14 +159,20 @@ fn enums_of_words_only_grow_at_their_end() {
         NoReading::SensorFault,
         NoReading::Stale,
         NoReading::MeasurementFailed,
+        NoReading::DeclaredInvalid,
+        NoReading::NotOfAPatient,
+        NoReading::ControlSolution,
+        NoReading::DeviceFault,
+        NoReading::ModelQuirk,
     ];
     order(&reasons);
     let flags = "artefact out_of_track low_perfusion marginal_perfusion sensor_alarm low_battery smart_point searching \
-                 desaturation weak_signal";
+                 desaturation weak_signal provisional questionable irregular_pulse loose_cuff \
+                 wrong_position interference calibration_due wrong_conditions device_clock inconsistent";
     for (place, name) in flags.split(' ').enumerate() {
         assert!(Quality::from_bits(1 << place).names().eq([name]), "flag {place} is no longer {name}");
     }
-    assert_eq!(Quality::from_bits(u32::MAX).names().count(), 10, "a flag that is not listed here");
+    assert_eq!(Quality::from_bits(u32::MAX).names().count(), 20, "a flag that is not listed here");
 }
 
 #[test]

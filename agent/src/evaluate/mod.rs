@@ -28,8 +28,8 @@ pub const AREAS: &[Area] = &[
     ("datetime", basics::date_time),
     ("medfloat", basics::medfloat),
     ("serial-bci-cms50", serial_oximeters::bci_cms50),
-    ("serial-masimo", serial_oximeters::masimo),
     ("serial-extra", serial_extra::extra),
+    ("serial-masimo", serial_oximeters::masimo),
     ("serial-nonin", serial_nonin::nonin),
     ("serial-suntech", serial_cuffs::suntech),
 ];
