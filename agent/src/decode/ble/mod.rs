@@ -1,8 +1,8 @@
 //! Bluetooth LE: a characteristic's value → a report. One file for each profile or maker's service; each has the frame's
 //! fields as a type of their own and says what of them becomes a reading.
 //!
-//! What a value means never depends on the one before it, but for two profiles: a glucose context belongs to its
-//! measurement, and the time of a continuous glucose record counts from the session's start.
+//! What a value means depends on those before it in three profiles only: a glucose context belongs to its measurement, a body
+//! composition may come in two packets, and the time of a continuous glucose record counts from the session's start.
 
 pub mod battery;
 pub mod berry;
@@ -38,12 +38,12 @@ use shared::units::Unit;
 
 use battery::BatteryLevel;
 use blood_pressure::BloodPressure;
-use body_composition::BodyComposition;
+use body_composition::{BodyComposition, BodyParts};
 use cgm_session::CgmSession;
 use contec_bt::ContecBt;
 use current_time::CurrentTime;
 use glucose::Glucose;
-use glucose_context::GlucoseContext;
+use glucose_context::{GlucoseContext, GlucoseJoin};
 use heart_rate::{BodySensorLocation, HeartRate};
 use jumper::Jumper;
 use nonin_oximetry::NoninOximetry;
@@ -217,13 +217,15 @@ const fn of_float(metric: Metric, value: Medfloat, unit: Unit, quality: Quality)
 pub struct Values {
     quirks: Quirks,
     cgm: CgmSession,
+    glucose: GlucoseJoin,
+    body: BodyParts,
 }
 
 impl Values {
     /// The values of a device with these quirks, of which nothing has been read.
     #[must_use]
     pub fn new(quirks: Quirks) -> Self {
-        Self { quirks, cgm: CgmSession::default() }
+        Self { quirks, ..Self::default() }
     }
 
     /// Reads a value and hands out what it says: several reports where one notification holds several records. One that
@@ -242,12 +244,27 @@ impl Values {
             Characteristic::CgmFeature => self.cgm.feature(value),
             Characteristic::CgmSessionStart => self.cgm.start(value),
             Characteristic::Cgm => self.cgm.records(value, false).map(|records| records.for_each(out)),
+            Characteristic::Glucose => {
+                let read = Glucose::of(value)?;
+                self.glucose.measured(&read);
+                out(read.report(value));
+                Ok(())
+            }
+            Characteristic::GlucoseContext => {
+                self.glucose.context(&GlucoseContext::of(value)?)?;
+                out(Report::default());
+                Ok(())
+            }
+            Characteristic::BodyComposition => {
+                out(self.body.report(&BodyComposition::of(value, self.quirks)?));
+                Ok(())
+            }
             _ => decode(characteristic, self.quirks, value).map(out),
         }
     }
 }
 
-/// A value that needs nothing before it. Those of continuous glucose are none: [`Values::read`].
+/// A value that needs nothing before it. The others are read by [`Values::read`].
 fn decode(characteristic: Characteristic, quirks: Quirks, value: &[u8]) -> Result<Report, RefusedFrame> {
     match characteristic {
         Characteristic::HeartRate => HeartRate::of(value).map(|read| read.report()),
@@ -270,14 +287,14 @@ fn decode(characteristic: Characteristic, quirks: Quirks, value: &[u8]) -> Resul
         Characteristic::Jumper => Jumper::of(value).map(|read| read.report()),
         Characteristic::Viatom => viatom::Sensors::of(value).map(|read| read.report()),
         Characteristic::ContecBt => ContecBt::of(value).map(|read| read.report(quirks)),
-        Characteristic::Glucose => Glucose::of(value).map(|read| read.report(value)),
-        Characteristic::GlucoseContext => GlucoseContext::of(value).map(|_| Report::default()),
         Characteristic::RecordAccess => record_access::Answer::of(value).map(|_| Report::default()),
         Characteristic::Weight => Weight::of(value, quirks).map(|read| read.report()),
-        Characteristic::BodyComposition => BodyComposition::of(value, quirks).map(|read| read.report()),
-        Characteristic::Cgm | Characteristic::CgmFeature | Characteristic::CgmSessionStart => {
-            Err(RefusedFrame::OutOfOrder)
-        }
+        Characteristic::Cgm
+        | Characteristic::CgmFeature
+        | Characteristic::CgmSessionStart
+        | Characteristic::Glucose
+        | Characteristic::GlucoseContext
+        | Characteristic::BodyComposition => Err(RefusedFrame::OutOfOrder),
     }
 }
 
@@ -346,12 +363,37 @@ mod tests {
         }
     }
 
+    /// The readings of each report of these values, one after the other.
+    fn read(values: &[(Characteristic, &str)]) -> Vec<Result<Vec<usize>, RefusedFrame>> {
+        let mut device = Values::new(Quirks::NONE);
+        let of = |(characteristic, value): &(Characteristic, &str)| {
+            let mut readings = Vec::new();
+            let value = hex::decode(value).unwrap();
+            device.read(*characteristic, &value, &mut |report| readings.push(report.readings.len()))?;
+            Ok(readings)
+        };
+        values.iter().map(of).collect()
+    }
+
+    #[test]
+    fn what_belongs_to_a_value_before_it_is_read_with_it() {
+        use Characteristic::{BodyComposition, Cgm, Glucose, GlucoseContext};
+        let none = || Err(RefusedFrame::OutOfOrder);
+        let announced = (Glucose, "130600e407040d10260a000078b0f1");
+        let own = (GlucoseContext, "02060002");
+        assert_eq!(read(&[own, announced, own, own]), [none(), Ok(vec![1]), Ok(vec![0]), none()]);
+        // The second packet repeats the fat, and has the weight.
+        let packets = [(BodyComposition, "0010eb00"), (BodyComposition, "0014eb00803e")];
+        assert_eq!(read(&packets), [Ok(vec![1]), Ok(vec![1])]);
+        assert_eq!(read(&[(Cgm, "06000c10050006000c100600")]), [Ok(vec![1, 1])]);
+    }
+
     proptest! {
         #[test]
         fn no_value_makes_a_decoder_panic(value: Vec<u8>, big_endian: bool, always: bool) {
             let quirks = Quirks { cuff_tail_big_endian: big_endian, cuff_user_always: always, ..Quirks::NONE };
             for characteristic in Characteristic::ALL {
-                let _ = decode(characteristic, quirks, &value);
+                let _ = Values::new(quirks).read(characteristic, &value, &mut |_| {});
             }
         }
     }
