@@ -70,6 +70,18 @@ fn second(protocol: Protocol, pulse: u16, spo2: u8) -> Vec<u8> {
     }
 }
 
+/// One frame of a protocol, or one packet where frames stand for nothing alone.
+fn frame(protocol: Protocol, pulse: u8) -> Vec<u8> {
+    let mut second = second(protocol, pulse.into(), 97);
+    let per_second = match protocol {
+        Protocol::NoninDf2 | Protocol::NoninDf7 => 3,
+        Protocol::Bci | Protocol::Cms50V7 => 60,
+        _ => 1,
+    };
+    second.truncate(second.len() / per_second);
+    second
+}
+
 /// A measurement of a device that makes one at a time. Beside the pulse, all is the same each time.
 fn measurement(protocol: Protocol, pulse: u8) -> Vec<u8> {
     match protocol {
@@ -318,5 +330,30 @@ proptest! {
         let moments = decoder.moments(&second(protocol, after, 91).repeat(6), at(5000));
         let last = moments.last().map(values);
         prop_assert_eq!(last, Some((Some(i64::from(after)), Some(91))));
+    }
+
+    /// Garbage costs at most two of the frames behind it, beside those that a protocol without a checksum asks for before it
+    /// believes any: 40 frames behind garbage count for at least as many as 38 at the beginning of a line.
+    #[test]
+    fn garbage_costs_two_frames_at_most(
+        protocol in any_protocol(),
+        garbage in proptest::collection::vec(any::<u8>(), 0..300),
+        cut in any::<prop::sample::Index>(),
+        pulse in 100_u8..130,
+    ) {
+        let frame = frame(protocol, pulse);
+        let accepted = |before: &[&[u8]], frames: usize| {
+            let mut decoder = StreamDecoder::new(protocol);
+            before.iter().for_each(|bytes| drop(decoder.moments(bytes, at(0))));
+            decoder.take_tally();
+            decoder.moments(&frame.repeat(frames), at(0));
+            decoder.take_tally().accepted
+        };
+        let least = accepted(&[], 38);
+        prop_assert!(least > 0);
+        // Garbage, and then what is left of a frame.
+        let half = &frame[..cut.index(frame.len())];
+        prop_assert!(accepted(&[&garbage], 40) >= least);
+        prop_assert!(accepted(&[&frame.repeat(12), &garbage, half], 40) >= least);
     }
 }
