@@ -50,6 +50,12 @@ impl Frame {
         if marked { Ok(Self { first, second, third, fourth }) } else { Err(RefusedFrame::Marker) }
     }
 
+    /// The frame of four octets, if bit 7 is set in the first alone.
+    const fn long([first, second, third, fourth]: [u8; FRAME_BYTES_MAX]) -> Option<Self> {
+        let marked = first & 0x80 != 0 && (second | third | fourth) & 0x80 == 0;
+        if marked { Some(Self { first, second, third, fourth }) } else { None }
+    }
+
     /// Pulse rate per minute; 511 is none.
     #[must_use]
     pub fn pulse(&self) -> u16 {
@@ -152,8 +158,36 @@ impl Default for Df8Line {
 }
 
 impl Df8Line {
-    /// Takes one byte; gives the frame that it completes, if it is believed.
-    pub fn byte(&mut self, byte: u8, tally: &mut Tally) -> Option<Unit> {
+    /// Takes bytes from the front until a frame is believed or none are left.
+    pub fn hear(&mut self, bytes: &mut &[u8], tally: &mut Tally) -> Option<Unit> {
+        while let Some((byte, rest)) = bytes.split_first() {
+            // In step with the line, whole long frames are taken at once; all else octet by octet.
+            let at_once = self.bytes.is_empty() && !self.is_short();
+            let whole = if at_once { bytes.split_first_chunk() } else { None };
+            let unit = match whole.and_then(|(octets, rest)| Some((Frame::long(*octets)?, rest))) {
+                Some((frame, rest)) => {
+                    *bytes = rest;
+                    self.seen_long = true;
+                    self.belief.good(tally).then(|| frame.unit(true))
+                }
+                None => {
+                    *bytes = rest;
+                    self.byte(*byte, tally)
+                }
+            };
+            if unit.is_some() {
+                return unit;
+            }
+        }
+        None
+    }
+
+    /// Whether the board counts as one that sends three octets.
+    const fn is_short(&self) -> bool {
+        !self.seen_long && self.short_in_a_row >= SHORT_FRAMES_BEFORE_BELIEF
+    }
+
+    fn byte(&mut self, byte: u8, tally: &mut Tally) -> Option<Unit> {
         if byte & 0x80 != 0 {
             self.cut_off(tally);
             self.bytes.clear();
@@ -167,7 +201,7 @@ impl Df8Line {
             return None;
         }
         self.bytes.push(byte);
-        let is_short = !self.seen_long && self.short_in_a_row >= SHORT_FRAMES_BEFORE_BELIEF;
+        let is_short = self.is_short();
         let length = if is_short { 3 } else { 4 };
         if self.bytes.len() < length {
             return None;
@@ -207,8 +241,8 @@ mod tests {
     use super::*;
 
     fn units(bytes: &[u8]) -> (Vec<Unit>, Tally) {
-        let (mut line, mut tally) = (Df8Line::default(), Tally::default());
-        let units = bytes.iter().filter_map(|byte| line.byte(*byte, &mut tally)).collect();
+        let (mut line, mut tally, mut rest) = (Df8Line::default(), Tally::default(), bytes);
+        let units = std::iter::from_fn(|| line.hear(&mut rest, &mut tally)).collect();
         (units, tally)
     }
 

@@ -9,7 +9,7 @@ use shared::reading::Reading;
 pub type Readings = ArrayVec<Reading, READINGS_MAX>;
 
 /// The most metrics that one frame of any device carries (body composition: nine).
-pub const READINGS_MAX: usize = 16;
+pub const READINGS_MAX: usize = 12;
 
 /// What a device said in one frame, or in what its protocol joins to one.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -113,7 +113,7 @@ impl Line {
     fn hear(&mut self, bytes: &mut &[u8], tally: &mut Tally) -> Option<Heard> {
         match self {
             Self::Packets(line) => line.hear(bytes, tally).map(Heard::Unit),
-            Self::Df8(line) => by_byte(bytes, |byte| line.byte(byte, tally)),
+            Self::Df8(line) => line.hear(bytes, tally).map(Heard::Unit),
             Self::Df13(line) => line.hear(bytes, tally).map(Heard::Unit),
             Self::Bci(line) => line.hear(bytes, tally).map(Heard::Unit),
             Self::Cms50V7(line) => line.hear(bytes, tally),

@@ -102,8 +102,8 @@ impl Window {
 
     /// Adds a unit; gives the moments that this completes to `out` (two where the second before had lost its end).
     pub fn add(&mut self, unit: Unit, at: Captured, tally: &mut Tally, out: &mut impl FnMut(Moment)) {
-        if let Some(before) = self.expire(at, tally) {
-            out(before);
+        if self.is_over(at) {
+            self.end(tally, out);
         }
         self.first.get_or_insert(at);
         self.last = Some(at);
@@ -119,37 +119,55 @@ impl Window {
         self.battery_low = unit.battery_low.or(self.battery_low);
         self.device_time = unit.device_time.or(self.device_time);
         self.memory = unit.memory.or(self.memory);
-        if self.units >= self.units_per_second
-            && let Some(whole) = self.finish(tally)
-        {
-            out(whole);
+        if self.units >= self.units_per_second {
+            self.end(tally, out);
         }
     }
 
     /// Ends the second if it began a second ago or longer.
     pub fn expire(&mut self, now: Captured, tally: &mut Tally) -> Option<Moment> {
-        let over = self.first.is_some_and(|first| now.tick.since(first.tick) >= self.second);
-        if over { self.finish(tally) } else { None }
+        if self.is_over(now) { self.finish(tally) } else { None }
     }
 
     /// Ends the second with what it has.
     pub fn finish(&mut self, tally: &mut Tally) -> Option<Moment> {
-        let captured = self.last.take()?;
+        let mut last = None;
+        self.end(tally, &mut |moment| last = Some(moment));
+        last
+    }
+
+    fn is_over(&self, now: Captured) -> bool {
+        self.first.is_some_and(|first| now.tick.since(first.tick) >= self.second)
+    }
+
+    /// Gives the second to `out`, if it holds anything. The moment is made where it is given from: it is large, and a line
+    /// of short frames makes one of every frame.
+    fn end(&mut self, tally: &mut Tally, out: &mut impl FnMut(Moment)) {
+        let Some(captured) = self.last.take() else { return };
         self.first = None;
         self.units = 0;
         let adverse = std::mem::take(&mut self.adverse);
-        let pulse = self.pulse.take(Metric::PulseRate, UnitOfMeasure::PerMinute, adverse);
-        let spo2 = self.spo2.take(Metric::SpO2, UnitOfMeasure::Percent, adverse);
         let (device_time, memory) = (self.device_time.take(), self.memory.take());
-        let mut report = Report { device_time, memory, battery_low: self.battery_low.take(), ..Report::default() };
-        [spo2, pulse].into_iter().flatten().for_each(|reading| report.add(reading));
+        let report = Report { device_time, memory, battery_low: self.battery_low.take(), ..Report::default() };
+        let mut moment = Moment { captured, report };
+        let mut add = |reading: Option<Reading>| {
+            if let Some(reading) = reading {
+                moment.report.add(reading);
+            }
+        };
+        add(self.spo2.take(Metric::SpO2, UnitOfMeasure::Percent, adverse));
+        add(self.pulse.take(Metric::PulseRate, UnitOfMeasure::PerMinute, adverse));
+        let perfusion = self.perfusion.take(Metric::PerfusionIndex, UnitOfMeasure::Percent, adverse);
         // Both are in every frame, so one that is missing never came alike often enough.
-        if report.readings.len() < 2 {
+        if moment.report.readings.len() < 2 {
             tally.refuse(RefusedFrame::Inconsistent, 1);
         }
-        let perfusion = self.perfusion.take(Metric::PerfusionIndex, UnitOfMeasure::Percent, adverse);
-        perfusion.into_iter().for_each(|reading| report.add(reading));
-        (!report.readings.is_empty()).then(|| report.at(captured))
+        if let Some(perfusion) = perfusion {
+            moment.report.add(perfusion);
+        }
+        if !moment.report.readings.is_empty() {
+            out(moment);
+        }
     }
 }
 
