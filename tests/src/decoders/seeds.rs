@@ -1,9 +1,9 @@
-//! The frames that cases are made from: those of the public test vectors.
+//! The frames that cases are made from: those of the public test vectors, and a few built here.
 
 use std::collections::BTreeMap;
 
-use agent::decode::Protocol;
 use agent::decode::ble::Characteristic;
+use agent::decode::{Protocol, checksum};
 use serde_json::Value as Json;
 
 use super::Decoder;
@@ -26,17 +26,42 @@ const AREAS: [&str; 14] = [
     "serial-suntech",
 ];
 
+/// Frames of decoders that the vectors have none for, built from the layouts that the decoders' files quote.
+const BUILT: [(Characteristic, &str); 7] = [
+    (Characteristic::EnhancedBloodPressure, "7e8a0058007800805101003c0001270080510100"),
+    (Characteristic::CuffPressure, "009600ff07ff07"),
+    (Characteristic::IntermediateTemperature, "006c0100ff"),
+    (Characteristic::PlxFeatures, "0000"),
+    (Characteristic::CgmFeature, "00000059ffff"),
+    (Characteristic::Jumper, "81386344"),
+    (Characteristic::ContecBt, "eb010453637f0025"),
+];
+
+/// Records of LifeScan meters: the message of a packet, of the Ultra Easy and of the Verio.
+const LIFESCAN: [(Protocol, &str); 2] =
+    [(Protocol::Lifescan, "0506a8bf686a64000000"), (Protocol::LifescanVerio, "030618bffa31640000000000")];
+
 /// Frames by decoder.
 #[derive(Debug, Clone, Default)]
 pub struct Seeds(BTreeMap<String, Vec<Vec<u8>>>);
 
 impl Seeds {
-    /// Reads the vectors; none where there is no folder of data.
+    /// Those that are built, and those of the vectors where there is a folder of data.
     ///
     /// # Errors
     /// If there is a folder, and a file of it cannot be read.
     pub fn read() -> anyhow::Result<Self> {
         let mut seeds = Self::default();
+        for (characteristic, digits) in BUILT {
+            seeds.push(Decoder::Value(characteristic), shared::hex::decode(digits).unwrap_or_default());
+        }
+        for (protocol, digits) in LIFESCAN {
+            let message = shared::hex::decode(digits).unwrap_or_default();
+            let length = u8::try_from(message.len() + 6)?;
+            let mut packet = [&[2, length, 2], message.as_slice(), &[3]].concat();
+            packet.extend(checksum::crc16_ccitt_false(&packet).to_le_bytes());
+            seeds.push(Decoder::Line(protocol), packet);
+        }
         for area in AREAS {
             for entry in vectors::entries(area)?.unwrap_or_default() {
                 seeds.add(area, &entry["input"]);
@@ -68,8 +93,12 @@ impl Seeds {
         }
         let name = input["protocol"].as_str().or(input["characteristic"].as_str());
         for decoder in decoders(area, name.unwrap_or_default()) {
-            self.0.entry(decoder.to_string()).or_default().push(octets.clone());
+            self.push(decoder, octets.clone());
         }
+    }
+
+    fn push(&mut self, decoder: Decoder, octets: Vec<u8>) {
+        self.0.entry(decoder.to_string()).or_default().push(octets);
     }
 }
 
