@@ -17,6 +17,7 @@ use shared::reading::{NoReading, Quality};
 
 use super::Unit;
 use super::belief::Belief;
+use super::framing::Marked;
 use super::refused::{RefusedFrame, Tally};
 
 /// Frames in a second.
@@ -171,30 +172,15 @@ impl Default for BciLine {
     }
 }
 
-impl BciLine {
-    /// Takes bytes from the front until a frame is believed or none are left.
-    pub fn hear(&mut self, bytes: &mut &[u8], tally: &mut Tally) -> Option<Unit> {
-        while let Some((byte, rest)) = bytes.split_first() {
-            // In step with the line, whole frames are taken at once; else octet by octet until it is in step again.
-            let whole = if self.bytes.is_empty() { bytes.split_first_chunk() } else { None };
-            let unit = match whole.and_then(|(frame, rest)| Some((Frame::in_step(*frame)?, rest))) {
-                Some((frame, rest)) => {
-                    *bytes = rest;
-                    self.take(frame, tally)
-                }
-                None => {
-                    *bytes = rest;
-                    self.byte(*byte, tally)
-                }
-            };
-            if unit.is_some() {
-                return unit;
-            }
-        }
-        None
+impl Marked<FRAME_BYTES> for BciLine {
+    type Frame = Frame;
+    type Heard = Unit;
+
+    fn whole(&self, octets: [u8; FRAME_BYTES]) -> Option<Frame> {
+        if self.bytes.is_empty() { Frame::in_step(octets) } else { None }
     }
 
-    fn byte(&mut self, byte: u8, tally: &mut Tally) -> Option<Unit> {
+    fn octet(&mut self, byte: u8, tally: &mut Tally) -> Option<Unit> {
         match (byte & 0x80 != 0, self.bytes.is_empty()) {
             (true, false) => {
                 tally.refuse(RefusedFrame::Length, 1);
@@ -237,7 +223,9 @@ impl BciLine {
         }
         Some(unit)
     }
+}
 
+impl BciLine {
     fn break_off(&mut self, tally: &mut Tally) {
         self.bytes.clear();
         self.unproven = Quality::GOOD;

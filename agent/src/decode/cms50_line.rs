@@ -18,6 +18,7 @@ use super::cms50_package::{
     length_of, perfusion, pulse, spo2,
 };
 use super::date_time;
+use super::framing::Marked;
 use super::refused::{RefusedFrame, Tally};
 use super::stream::Heard;
 use super::{Memory, Report};
@@ -114,33 +115,22 @@ impl Default for Cms50V7Line {
 }
 
 impl Cms50V7Line {
-    /// Takes bytes from the front until something is heard or none are left.
+    /// Takes bytes from the front until something is heard or none are left; first what waits of a stored package.
     pub fn hear(&mut self, bytes: &mut &[u8], tally: &mut Tally) -> Option<Heard> {
-        let waiting = self.segment.pop();
-        if waiting.is_some() {
-            return waiting;
-        }
-        while let Some((byte, rest)) = bytes.split_first() {
-            // In step with the line, whole live packages are taken at once; all else octet by octet.
-            let whole = if self.bytes.is_empty() { bytes.split_first_chunk() } else { None };
-            let heard = match whole.and_then(|(octets, rest)| Some((Live::whole(*octets)?, rest))) {
-                Some((live, rest)) => {
-                    *bytes = rest;
-                    self.live(live, tally)
-                }
-                None => {
-                    *bytes = rest;
-                    self.byte(*byte, tally)
-                }
-            };
-            if heard.is_some() {
-                return heard;
-            }
-        }
-        None
+        self.segment.pop().or_else(|| Marked::hear(self, bytes, tally))
+    }
+}
+
+impl Marked<PACKAGE_BYTES_MAX> for Cms50V7Line {
+    type Frame = Live;
+    type Heard = Heard;
+
+    /// Live packages only.
+    fn whole(&self, octets: [u8; PACKAGE_BYTES_MAX]) -> Option<Live> {
+        if self.bytes.is_empty() { Live::whole(octets) } else { None }
     }
 
-    fn byte(&mut self, byte: u8, tally: &mut Tally) -> Option<Heard> {
+    fn octet(&mut self, byte: u8, tally: &mut Tally) -> Option<Heard> {
         if byte & 0x80 == 0 {
             if !self.bytes.is_empty() {
                 tally.refuse(RefusedFrame::Length, 1);
@@ -162,12 +152,33 @@ impl Cms50V7Line {
             return None;
         }
         let bytes = std::mem::take(&mut self.bytes);
-        self.take(kind, &bytes, tally)
+        self.package(kind, &bytes, tally)
     }
 
-    fn take(&mut self, kind: u8, bytes: &[u8], tally: &mut Tally) -> Option<Heard> {
+    fn take(&mut self, live: Live, tally: &mut Tally) -> Option<Heard> {
+        // No segment goes on behind a live package.
+        if self.segment.next.is_some() {
+            self.segment = Segment::default();
+        }
+        let believed = self.belief.good(tally);
+        self.tells_strength |= believed && !matches!(live.strength(), 0 | STRENGTH_INVALID);
+        let mut unit = live.unit(self.tells_strength);
+        if !believed {
+            self.unproven = self.unproven.and(unit.quality);
+            return None;
+        }
+        if self.belief.just_now() {
+            unit.frames = PACKAGES_BEFORE_BELIEF;
+            unit.quality = unit.quality.and(std::mem::take(&mut self.unproven));
+        }
+        Some(Heard::Unit(unit))
+    }
+}
+
+impl Cms50V7Line {
+    fn package(&mut self, kind: u8, bytes: &[u8], tally: &mut Tally) -> Option<Heard> {
         if kind == LIVE {
-            return Live::of(bytes).ok().and_then(|live| self.live(live, tally));
+            return Live::of(bytes).ok().and_then(|live| self.take(live, tally));
         }
         if matches!(kind, STORED | STORED_WITH_PERFUSION) && self.segment.next.is_none() {
             tally.refuse(RefusedFrame::OutOfOrder, 1);
@@ -189,25 +200,6 @@ impl Cms50V7Line {
             _ => {}
         }
         self.segment.pop()
-    }
-
-    fn live(&mut self, live: Live, tally: &mut Tally) -> Option<Heard> {
-        // No segment goes on behind a live package.
-        if self.segment.next.is_some() {
-            self.segment = Segment::default();
-        }
-        let believed = self.belief.good(tally);
-        self.tells_strength |= believed && !matches!(live.strength(), 0 | STRENGTH_INVALID);
-        let mut unit = live.unit(self.tells_strength);
-        if !believed {
-            self.unproven = self.unproven.and(unit.quality);
-            return None;
-        }
-        if self.belief.just_now() {
-            unit.frames = PACKAGES_BEFORE_BELIEF;
-            unit.quality = unit.quality.and(std::mem::take(&mut self.unproven));
-        }
-        Some(Heard::Unit(unit))
     }
 
     fn break_off(&mut self, tally: &mut Tally) {

@@ -15,6 +15,59 @@ pub enum Head {
     Not(RefusedFrame),
 }
 
+/// What a stretch is whose frames begin with `start` and have their length, start and end included, in the second octet.
+#[must_use]
+pub fn with_length(octets: &[u8], start: u8, lengths: std::ops::RangeInclusive<usize>) -> Head {
+    match octets {
+        [first] if *first == start => Head::Wanting,
+        [first, length, ..] if *first == start => match usize::from(*length) {
+            length if !lengths.contains(&length) => Head::Not(RefusedFrame::Length),
+            length if octets.len() < length => Head::Wanting,
+            length => Head::Whole(length),
+        },
+        _ => Head::Not(RefusedFrame::Marker),
+    }
+}
+
+/// A line of frames of `N` octets that are marked. In step with it, whole frames are taken at once; else octet by octet
+/// until it is in step again.
+pub trait Marked<const N: usize> {
+    /// A frame.
+    type Frame;
+    /// What frames come to.
+    type Heard;
+
+    /// The frame that these octets are, if the line is in step and they are one.
+    fn whole(&self, octets: [u8; N]) -> Option<Self::Frame>;
+
+    /// Takes a frame.
+    fn take(&mut self, frame: Self::Frame, tally: &mut Tally) -> Option<Self::Heard>;
+
+    /// Takes an octet.
+    fn octet(&mut self, octet: u8, tally: &mut Tally) -> Option<Self::Heard>;
+
+    /// Takes octets from the front until something is heard or none are left.
+    fn hear(&mut self, octets: &mut &[u8], tally: &mut Tally) -> Option<Self::Heard> {
+        while let Some((octet, rest)) = octets.split_first() {
+            let whole = octets.split_first_chunk().and_then(|(frame, rest)| Some((self.whole(*frame)?, rest)));
+            let heard = match whole {
+                Some((frame, rest)) => {
+                    *octets = rest;
+                    self.take(frame, tally)
+                }
+                None => {
+                    *octets = rest;
+                    self.octet(*octet, tally)
+                }
+            };
+            if heard.is_some() {
+                return heard;
+            }
+        }
+        None
+    }
+}
+
 /// Octets of one frame, gathered in place. `N` is the longest frame.
 #[derive(Debug, Default)]
 pub struct Gather<const N: usize> {
@@ -74,13 +127,7 @@ mod tests {
 
     /// A frame: 7, its length, octets.
     fn head(octets: &[u8]) -> Head {
-        match octets {
-            [7] => Head::Wanting,
-            [7, length, ..] if !(2..=5).contains(length) => Head::Not(RefusedFrame::Length),
-            [7, length, ..] if octets.len() < usize::from(*length) => Head::Wanting,
-            [7, length, ..] => Head::Whole((*length).into()),
-            _ => Head::Not(RefusedFrame::Marker),
-        }
+        with_length(octets, 7, 2..=5)
     }
 
     fn run(octets: &[u8]) -> (Vec<Vec<u8>>, Tally) {

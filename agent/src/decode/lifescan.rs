@@ -16,7 +16,7 @@ use shared::reading::{NoReading, Quality, Reading};
 use shared::units::{Decimal, Unit};
 
 use super::cursor::Cursor;
-use super::framing::{Gather, Head};
+use super::framing::{Gather, Head, with_length};
 use super::refused::{RefusedFrame, Tally};
 use super::{Memory, Report, checksum, date_time};
 
@@ -193,20 +193,7 @@ impl Request {
 }
 
 fn head(bytes: &[u8]) -> Head {
-    match bytes {
-        [START] => Head::Wanting,
-        [START, length, ..] => {
-            let whole = usize::from(*length);
-            if *length < ENVELOPE || whole > PACKET_BYTES_MAX {
-                Head::Not(RefusedFrame::Length)
-            } else if bytes.len() < whole {
-                Head::Wanting
-            } else {
-                Head::Whole(whole)
-            }
-        }
-        _ => Head::Not(RefusedFrame::Marker),
-    }
+    with_length(bytes, START, usize::from(ENVELOPE)..=PACKET_BYTES_MAX)
 }
 
 /// Finds packets in a line.

@@ -16,6 +16,7 @@ use shared::reading::{NoReading, Quality};
 
 use super::Unit;
 use super::belief::Belief;
+use super::framing::Marked;
 use super::nonin_packet::{PULSE_MISSING, SPO2_MISSING, absence};
 use super::refused::{RefusedFrame, Tally};
 
@@ -158,36 +159,27 @@ impl Default for Df8Line {
 }
 
 impl Df8Line {
-    /// Takes bytes from the front until a frame is believed or none are left.
-    pub fn hear(&mut self, bytes: &mut &[u8], tally: &mut Tally) -> Option<Unit> {
-        while let Some((byte, rest)) = bytes.split_first() {
-            // In step with the line, whole long frames are taken at once; all else octet by octet.
-            let at_once = self.bytes.is_empty() && !self.is_short();
-            let whole = if at_once { bytes.split_first_chunk() } else { None };
-            let unit = match whole.and_then(|(octets, rest)| Some((Frame::long(*octets)?, rest))) {
-                Some((frame, rest)) => {
-                    *bytes = rest;
-                    self.seen_long = true;
-                    self.belief.good(tally).then(|| frame.unit(true))
-                }
-                None => {
-                    *bytes = rest;
-                    self.byte(*byte, tally)
-                }
-            };
-            if unit.is_some() {
-                return unit;
-            }
-        }
-        None
-    }
-
     /// Whether the board counts as one that sends three octets.
     const fn is_short(&self) -> bool {
         !self.seen_long && self.short_in_a_row >= SHORT_FRAMES_BEFORE_BELIEF
     }
+}
 
-    fn byte(&mut self, byte: u8, tally: &mut Tally) -> Option<Unit> {
+impl Marked<FRAME_BYTES_MAX> for Df8Line {
+    type Frame = Frame;
+    type Heard = Unit;
+
+    /// Long frames only.
+    fn whole(&self, octets: [u8; FRAME_BYTES_MAX]) -> Option<Frame> {
+        if self.bytes.is_empty() && !self.is_short() { Frame::long(octets) } else { None }
+    }
+
+    fn take(&mut self, frame: Frame, tally: &mut Tally) -> Option<Unit> {
+        self.seen_long = true;
+        self.belief.good(tally).then(|| frame.unit(true))
+    }
+
+    fn octet(&mut self, byte: u8, tally: &mut Tally) -> Option<Unit> {
         if byte & 0x80 != 0 {
             self.cut_off(tally);
             self.bytes.clear();
@@ -218,7 +210,9 @@ impl Df8Line {
             }
         }
     }
+}
 
+impl Df8Line {
     /// A new frame begins while one was in progress.
     fn cut_off(&mut self, tally: &mut Tally) {
         match self.bytes.len() {

@@ -16,6 +16,7 @@ use arrayvec::ArrayVec;
 use shared::reading::{NoReading, Quality};
 
 use super::Unit;
+use super::framing::Marked;
 use super::refused::{RefusedFrame, Tally};
 
 /// Packets in a second.
@@ -193,30 +194,17 @@ impl PacketLine {
     pub const fn new(variant: Variant) -> Self {
         Self { variant, bytes: ArrayVec::new_const(), frames: ArrayVec::new_const(), orphans: false }
     }
+}
 
-    /// Takes bytes from the front until a packet is whole or none are left.
-    pub fn hear(&mut self, bytes: &mut &[u8], tally: &mut Tally) -> Option<Unit> {
-        while let Some((byte, rest)) = bytes.split_first() {
-            // In step with the line, whole frames are taken at once; else octet by octet until it is in step again.
-            let whole = if self.bytes.is_empty() { bytes.split_first_chunk() } else { None };
-            let unit = match whole.and_then(|(octets, rest)| Some((self.variant.frame(*octets).ok()?, rest))) {
-                Some((frame, rest)) => {
-                    *bytes = rest;
-                    self.take(frame, tally)
-                }
-                None => {
-                    *bytes = rest;
-                    self.byte(*byte, tally)
-                }
-            };
-            if unit.is_some() {
-                return unit;
-            }
-        }
-        None
+impl Marked<FRAME_BYTES> for PacketLine {
+    type Frame = Frame;
+    type Heard = Unit;
+
+    fn whole(&self, octets: [u8; FRAME_BYTES]) -> Option<Frame> {
+        if self.bytes.is_empty() { self.variant.frame(octets).ok() } else { None }
     }
 
-    fn byte(&mut self, byte: u8, tally: &mut Tally) -> Option<Unit> {
+    fn octet(&mut self, byte: u8, tally: &mut Tally) -> Option<Unit> {
         self.bytes.push(byte);
         let bytes = <[u8; FRAME_BYTES]>::try_from(self.bytes.as_slice()).ok()?;
         match self.variant.frame(bytes) {
@@ -268,7 +256,9 @@ impl PacketLine {
             }
         }
     }
+}
 
+impl PacketLine {
     /// Bytes that are no frame: inside a packet the packet is refused, outside they are garbage.
     fn lose(&mut self, why: RefusedFrame, tally: &mut Tally) {
         if self.frames.is_empty() {

@@ -11,6 +11,7 @@ use super::and_ua767::Ua767Line;
 use super::bci::{self, BciLine};
 use super::beurer_bm65::Bm65Line;
 use super::cms50_line::{self, Cms50V7Line};
+use super::framing::Marked;
 use super::lifescan::LifescanLine;
 use super::masimo::MasimoLine;
 use super::nonin_df8::Df8Line;

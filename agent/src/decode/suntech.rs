@@ -16,14 +16,14 @@ use shared::reading::NoReading;
 
 use super::cuff::{self, Cuff};
 use super::cursor::Cursor;
-use super::framing::{Gather, Head};
+use super::framing::{Gather, Head, with_length};
 use super::refused::{RefusedFrame, Tally};
 use super::{Report, checksum};
 
 /// Longest packet of the module; a longer one is refused. Its text answers have up to 67 octets.
 pub const PACKET_BYTES_MAX: usize = 80;
 const MODULE_START: u8 = 0x3E;
-const SHORTEST: u8 = 4;
+const SHORTEST: usize = 4;
 
 /// What the host says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,20 +136,7 @@ impl Packet {
 }
 
 fn head(bytes: &[u8]) -> Head {
-    match bytes {
-        [MODULE_START] => Head::Wanting,
-        [MODULE_START, length, ..] => {
-            let whole = usize::from(*length);
-            if *length < SHORTEST || whole > PACKET_BYTES_MAX {
-                Head::Not(RefusedFrame::Length)
-            } else if bytes.len() < whole {
-                Head::Wanting
-            } else {
-                Head::Whole(whole)
-            }
-        }
-        _ => Head::Not(RefusedFrame::Marker),
-    }
+    with_length(bytes, MODULE_START, SHORTEST..=PACKET_BYTES_MAX)
 }
 
 /// Finds packets in a line.
