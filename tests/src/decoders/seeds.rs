@@ -4,27 +4,11 @@ use std::collections::BTreeMap;
 
 use agent::decode::ble::Characteristic;
 use agent::decode::{Protocol, checksum};
+use agent::evaluate::AREAS;
 use serde_json::Value as Json;
 
 use super::Decoder;
 use crate::vectors;
-
-const AREAS: [&str; 14] = [
-    "ble-blood-pressure",
-    "ble-cgm",
-    "ble-glucose",
-    "ble-heart-rate",
-    "ble-misc",
-    "ble-pulse-oximeter",
-    "ble-thermometer",
-    "ble-weight-bodycomp",
-    "datetime",
-    "serial-bci-cms50",
-    "serial-extra",
-    "serial-masimo",
-    "serial-nonin",
-    "serial-suntech",
-];
 
 /// Frames of decoders that the vectors have none for, built from the layouts that the decoders' files quote.
 const BUILT: [(Characteristic, &str); 7] = [
@@ -62,7 +46,7 @@ impl Seeds {
             packet.extend(checksum::crc16_ccitt_false(&packet).to_le_bytes());
             seeds.push(Decoder::Line(protocol), packet);
         }
-        for area in AREAS {
+        for (area, _) in AREAS {
             for entry in vectors::entries(area)?.unwrap_or_default() {
                 seeds.add(area, &entry["input"]);
             }

@@ -59,9 +59,8 @@ fn a_changed_entry_is_found() {
     assert_eq!(world.store.audit_verify(&permit, at(3)).unwrap().first_broken, Some(1));
 }
 
-#[test]
-fn tokens_stand_for_their_actor_until_they_end() {
-    let mut world = World::new();
+/// Makes a token with secret 3 that ends at 1,000 by the wall clock, and at this moment by the engine's.
+fn token_until(world: &mut World, expires_engine: i64) -> TokenId {
     let token = TokenId::from_bytes([8; 16]);
     let new = NewToken {
         token,
@@ -70,9 +69,16 @@ fn tokens_stand_for_their_actor_until_they_end() {
         role: Role::Clinician,
         scope: Scope::AllWards,
         expires: at(1_000),
-        expires_engine: at(501_000),
+        expires_engine: at(expires_engine),
     };
     world.store.token_create(&allow(Action::TokenCreate), &new, at(0)).unwrap();
+    token
+}
+
+#[test]
+fn tokens_stand_for_their_actor_until_they_end() {
+    let mut world = World::new();
+    let token = token_until(&mut world, 501_000);
     let mut ends = |secret: u8, wall, engine| {
         let known = world.store.token_actor(token, &[secret; 32], at(wall), at(engine)).unwrap();
         known.map(|(_, ends)| ends)
@@ -95,17 +101,7 @@ fn tokens_stand_for_their_actor_until_they_end() {
 #[test]
 fn a_token_of_an_older_store_ends_when_it_did_by_the_engines_clock() {
     let mut world = World::new();
-    let token = TokenId::from_bytes([8; 16]);
-    let new = NewToken {
-        token,
-        secret_hash: [3; 32],
-        name: "Screen".to_owned(),
-        role: Role::Clinician,
-        scope: Scope::AllWards,
-        expires: at(1_000),
-        expires_engine: at(2_000),
-    };
-    world.store.token_create(&allow(Action::TokenCreate), &new, at(0)).unwrap();
+    let token = token_until(&mut world, 2_000);
     let to_version_2 = "ALTER TABLE token DROP COLUMN expires_engine; DELETE FROM schema_version WHERE version = 3";
     world.store.conn.execute_batch(to_version_2).unwrap();
     let mut world = world.crash();
