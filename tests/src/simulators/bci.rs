@@ -1,9 +1,20 @@
 //! BCI, five octets 60 times a second (STANDARDS §2.2): no checksum, bit 7 marks the first octet alone.
 
+use super::device::{Device, Now};
 use super::{Bytes, Vitals};
 
+/// An oximeter that only speaks.
+#[derive(Debug)]
+pub struct Bci;
+
+impl Device for Bci {
+    fn second(&mut self, shown: &Vitals, _now: Now) -> Vec<Bytes> {
+        second(shown)
+    }
+}
+
 /// Frames in a second.
-pub const FRAMES_PER_SECOND: usize = 60;
+const FRAMES_PER_SECOND: usize = 60;
 
 const STRENGTH: u8 = 7;
 const STRENGTH_NONE: u8 = 15;
@@ -12,8 +23,7 @@ const PROBE: u8 = 1 << 4;
 const BEEP: u8 = 1 << 6;
 
 /// The 60 frames of a second.
-#[must_use]
-pub fn second(vitals: &Vitals) -> Vec<Bytes> {
+fn second(vitals: &Vitals) -> Vec<Bytes> {
     let pulse = vitals.pulse.map_or(255, |pulse| pulse.min(254) as u8);
     let spo2 = vitals.spo2.unwrap_or(127);
     (0..FRAMES_PER_SECOND)

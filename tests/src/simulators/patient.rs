@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 
-use super::Vitals;
+use super::{Pressure, Vitals};
 
 /// A patient's course, second by second.
 #[derive(Debug, Clone)]
@@ -15,6 +15,8 @@ pub enum Course {
     Synthetic(Synthetic),
     /// From a file: one entry a second.
     Recording(Vec<Vitals>),
+    /// So many seconds, each of which tells its number; see [`numbered`].
+    Numbered(u64),
 }
 
 impl Course {
@@ -24,6 +26,7 @@ impl Course {
         match self {
             Self::Synthetic(synthetic) => Some(synthetic.at(second)),
             Self::Recording(rows) => rows.get(usize::try_from(second).ok()?).cloned(),
+            Self::Numbered(seconds) => (second < *seconds).then(|| numbered(second)),
         }
     }
 
@@ -33,8 +36,31 @@ impl Course {
         match self {
             Self::Synthetic(_) => None,
             Self::Recording(rows) => Some(rows.len() as u64),
+            Self::Numbered(seconds) => Some(*seconds),
         }
     }
+}
+
+/// How many seconds in a row a numbered course can tell apart.
+pub const NUMBERS: u64 = PULSES * SATURATIONS;
+const PULSES: u64 = 200;
+const SATURATIONS: u64 = 30;
+const PULSE_FROM: u64 = 30;
+const SPO2_FROM: u64 = 70;
+
+/// A pulse and a saturation that tell which second they are, modulo [`NUMBERS`]; the pulse changes each second.
+#[must_use]
+pub const fn numbered(second: u64) -> Vitals {
+    let pulse = (PULSE_FROM + second % PULSES) as u16;
+    let spo2 = (SPO2_FROM + second / PULSES % SATURATIONS) as u8;
+    Vitals::on_finger(Some(pulse), Some(spo2))
+}
+
+/// The number that a pulse and a saturation tell, if they are of a numbered course.
+#[must_use]
+pub fn number_of(pulse: u64, spo2: u64) -> Option<u64> {
+    let (pulse, spo2) = (pulse.checked_sub(PULSE_FROM)?, spo2.checked_sub(SPO2_FROM)?);
+    (pulse < PULSES && spo2 < SATURATIONS).then_some(spo2 * PULSES + pulse)
 }
 
 /// A made-up course around usual values.
@@ -68,9 +94,24 @@ impl Synthetic {
         // The heart runs faster while saturation falls.
         let hurry = i32::from(self.spo2.saturating_sub(spo2));
         let pulse = (i32::from(self.pulse) + wander + hurry).clamp(20, 250) as u16;
-        Vitals { pulse: Some(pulse), spo2: Some(spo2), finger: true }
+        let spot = |every: u64| second % every == every / 2;
+        let systolic = 118 + noise % 9;
+        Vitals {
+            perfusion: Some(300 + (noise >> 16) as u16 % 100),
+            pressure: spot(PRESSURE_EVERY).then(|| Pressure::of(systolic as u16, 76 + (noise >> 4) as u16 % 5)),
+            weight_g: spot(WEIGHT_EVERY).then_some(81_200 + (noise % 4) as u32 * 100),
+            glucose_mg_dl: spot(GLUCOSE_EVERY).then_some(95 + (noise % 30) as u16),
+            ..Vitals::on_finger(Some(pulse), Some(spo2))
+        }
     }
 }
+
+/// How often a made-up patient measures their blood pressure, in seconds.
+const PRESSURE_EVERY: u64 = 60;
+/// How often they step on the scale, in seconds.
+const WEIGHT_EVERY: u64 = 120;
+/// How often they measure their blood glucose, in seconds.
+const GLUCOSE_EVERY: u64 = 90;
 
 /// A number that follows from another and looks random (splitmix64).
 #[must_use]
@@ -81,15 +122,72 @@ pub fn mix(seed: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// A recording: a CSV with `time_s` and some of `hr`, `pulse`, `resp`, `spo2`.
+/// A recording: a CSV with `time_s` and some of `hr`, `pulse`, `resp`, `spo2`, `sbp`, `dbp`, `map`, `weight_kg` and
+/// `glucose_mgdl`; or with `local_time`, whose rows are measurements apart from each other, played [`ROWS_APART`] seconds
+/// apart.
 #[derive(Debug, Clone)]
 pub struct Recording {
-    /// What an oximeter can carry, a row for each second from the first row's time.
-    pub oximeter: Vec<Vitals>,
+    /// What devices show, a row for each second from the first row's time.
+    pub shown: Vec<Vitals>,
+    /// Whether there is a pulse or a saturation.
+    pub has_oximetry: bool,
     /// Whether there is a `resp` column with values, which an oximeter cannot carry.
     pub has_resp: bool,
     /// Rows in the file.
     pub rows: usize,
+}
+
+/// Where a recording's columns are.
+struct Columns {
+    time: Option<usize>,
+    hr: Option<usize>,
+    pulse: Option<usize>,
+    resp: Option<usize>,
+    spo2: Option<usize>,
+    /// Systolic, diastolic, mean.
+    pressure: [Option<usize>; 3],
+    weight: Option<usize>,
+    glucose: Option<usize>,
+}
+
+impl Columns {
+    fn of(header: &str) -> Option<Self> {
+        let header: Vec<&str> = header.split(',').map(str::trim).collect();
+        let place = |name: &str| header.iter().position(|column| *column == name);
+        let columns = Self {
+            time: place("time_s"),
+            hr: place("hr"),
+            pulse: place("pulse"),
+            resp: place("resp"),
+            spo2: place("spo2"),
+            pressure: ["sbp", "dbp", "map"].map(place),
+            weight: place("weight_kg"),
+            glucose: place("glucose_mgdl"),
+        };
+        let values = [columns.hr, columns.pulse, columns.spo2, columns.pressure[0], columns.weight, columns.glucose];
+        let is_timed = columns.time.is_some() || place("local_time").is_some();
+        (is_timed && values.iter().any(Option::is_some)).then_some(columns)
+    }
+
+    /// What devices show of a row: whole numbers, and a pulse rate where the recording has only a heart rate.
+    fn vitals(&self, cell: impl Fn(Option<usize>) -> Option<f64>) -> Vitals {
+        let whole = |place, within: std::ops::RangeInclusive<f64>| {
+            cell(place).map(f64::round).filter(|value| within.contains(value)).map(|value| value as u16)
+        };
+        let rate =
+            whole(self.pulse, 1.0..=320.0).or_else(|| whole(self.hr.filter(|_| self.pulse.is_none()), 1.0..=320.0));
+        let [systolic, diastolic, mean] = self.pressure.map(|place| whole(place, 1.0..=300.0));
+        let pressure = systolic.zip(diastolic).map(|(systolic, diastolic)| {
+            let usual = Pressure::of(systolic, diastolic);
+            Pressure { mean: mean.unwrap_or(usual.mean), ..usual }
+        });
+        Vitals {
+            pressure,
+            weight_g: cell(self.weight).map(|kg| (kg * 1000.0).round()).filter(|g| *g >= 1.0).map(|g| g as u32),
+            glucose_mg_dl: whole(self.glucose, 1.0..=1000.0),
+            ..Vitals::on_finger(rate, whole(self.spo2, 1.0..=100.0).map(|spo2| spo2 as u8))
+        }
+    }
 }
 
 impl Recording {
@@ -100,44 +198,40 @@ impl Recording {
     pub fn read(file: &Path) -> anyhow::Result<Option<Self>> {
         let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
         let mut lines = text.lines();
-        let header: Vec<&str> = lines.next().unwrap_or_default().split(',').map(str::trim).collect();
-        let place = |name: &str| header.iter().position(|column| *column == name);
-        let (Some(time), pulse, hr, spo2) = (place("time_s"), place("pulse"), place("hr"), place("spo2")) else {
-            return Ok(None);
-        };
-        if pulse.or(hr).is_none() && spo2.is_none() {
-            return Ok(None);
-        }
-        let resp = place("resp");
-        let (mut oximeter, mut has_resp, mut rows, mut first) = (Vec::<Vitals>::new(), false, 0, None);
+        let Some(columns) = Columns::of(lines.next().unwrap_or_default()) else { return Ok(None) };
+        let mut recording = Self { shown: Vec::new(), has_oximetry: false, has_resp: false, rows: 0 };
+        let mut first = None;
         for (number, line) in lines.enumerate().filter(|(_, line)| !line.trim().is_empty()) {
             let cells: Vec<&str> = line.split(',').map(str::trim).collect();
             let cell = |place: Option<usize>| place.and_then(|place| cells.get(place)?.parse::<f64>().ok());
-            let Some(at) = cell(Some(time)) else {
-                bail!("{}:{}: the time is no number", file.display(), number + 2);
+            let second = match columns.time {
+                None => recording.rows * ROWS_APART,
+                Some(_) => {
+                    let Some(at) = cell(columns.time) else {
+                        bail!("{}:{}: the time is no number", file.display(), number + 2);
+                    };
+                    (at - *first.get_or_insert(at)).max(0.0) as usize
+                }
             };
-            let second = (at - *first.get_or_insert(at)).max(0.0) as usize;
-            // An oximeter shows whole numbers, and a pulse rate where the recording has only a heart rate.
-            let rate = cell(pulse).or_else(|| cell(hr).filter(|_| pulse.is_none()));
-            let vitals = Vitals {
-                pulse: rate.map(f64::round).filter(|rate| (1.0..=320.0).contains(rate)).map(|rate| rate as u16),
-                spo2: cell(spo2).map(f64::round).filter(|spo2| (1.0..=100.0).contains(spo2)).map(|spo2| spo2 as u8),
-                finger: true,
-            };
-            has_resp |= cell(resp).is_some();
-            rows += 1;
             if second >= MAX_SECONDS {
                 bail!("{}: longer than {MAX_SECONDS} s", file.display());
             }
-            // A monitor that missed a second shows the one before.
-            let held = oximeter.last().cloned().unwrap_or_default();
-            oximeter.resize(second, held);
-            oximeter.push(vitals);
+            let vitals = columns.vitals(cell);
+            recording.has_oximetry |= vitals.pulse.is_some() || vitals.spo2.is_some();
+            recording.has_resp |= cell(columns.resp).is_some();
+            recording.rows += 1;
+            // A monitor that missed a second shows the one before; a measurement is of its own second only.
+            let held = recording.shown.last().cloned().unwrap_or_default();
+            let held = Vitals { pressure: None, weight_g: None, glucose_mg_dl: None, ..held };
+            recording.shown.resize(second, held);
+            recording.shown.push(vitals);
         }
-        Ok((rows > 0).then_some(Self { oximeter, has_resp, rows }))
+        Ok((recording.rows > 0).then_some(recording))
     }
 }
 
+/// How far apart rows of a recording by local time are played, in seconds.
+const ROWS_APART: usize = 60;
 /// Longest recording, in seconds; a longer one is refused.
 const MAX_SECONDS: usize = 7 * 24 * 3600;
 
@@ -161,10 +255,38 @@ mod tests {
         let file = folder.path().join("a.csv");
         std::fs::write(&file, "time_s,hr,pulse,resp,spo2\n5,80,81.6,12,96.5\n6,80,,12,\n8,80,82,,97\n").unwrap();
         let recording = Recording::read(&file).unwrap().unwrap();
-        let shown: Vec<_> = recording.oximeter.iter().map(|vitals| (vitals.pulse, vitals.spo2)).collect();
+        let shown: Vec<_> = recording.shown.iter().map(|vitals| (vitals.pulse, vitals.spo2)).collect();
         assert_eq!(shown, [(Some(82), Some(97)), (None, None), (None, None), (Some(82), Some(97))]);
         assert!(recording.has_resp);
         std::fs::write(&file, "file,age\nx,3\n").unwrap();
         assert!(Recording::read(&file).unwrap().is_none());
+    }
+
+    #[test]
+    fn measurements_are_of_their_own_second() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.csv");
+        std::fs::write(&file, "local_time,sbp,dbp,map,pulse\n2016-12-27T09:23:00,123,58,81,72\nx,124,60,,76\n")
+            .unwrap();
+        let recording = Recording::read(&file).unwrap().unwrap();
+        let pressures: Vec<_> = recording.shown.iter().map(|vitals| vitals.pressure).collect();
+        assert_eq!(pressures.len(), ROWS_APART + 1);
+        assert_eq!(pressures[0], Some(Pressure { systolic: 123, diastolic: 58, mean: 81 }));
+        assert_eq!(pressures[ROWS_APART], Some(Pressure::of(124, 60)));
+        assert_eq!(pressures.iter().flatten().count(), 2);
+        std::fs::write(&file, "time_s,weight_kg,glucose_mgdl\n0,81.25,\n5,,104\n").unwrap();
+        let recording = Recording::read(&file).unwrap().unwrap();
+        assert!(!recording.has_oximetry);
+        assert_eq!((recording.shown[0].weight_g, recording.shown[5].glucose_mg_dl), (Some(81_250), Some(104)));
+    }
+
+    #[test]
+    fn a_numbered_course_tells_its_seconds_apart() {
+        for second in 0..NUMBERS * 2 {
+            let Vitals { pulse, spo2, .. } = Course::Numbered(NUMBERS * 2).at(second).unwrap();
+            assert_eq!(number_of(pulse.unwrap().into(), spo2.unwrap().into()), Some(second % NUMBERS));
+        }
+        assert_eq!(Course::Numbered(7).at(7), None);
+        assert_eq!((number_of(29, 70), number_of(230, 70), number_of(30, 100)), (None, None, None));
     }
 }

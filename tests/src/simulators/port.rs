@@ -101,6 +101,18 @@ impl Port {
         }
     }
 
+    /// Sends as many bytes as there is room for, never waits; `None` if nobody has the port open, or it is not plugged in.
+    pub fn send_some(&mut self, bytes: &[u8]) -> Option<usize> {
+        if !self.is_open() {
+            return None;
+        }
+        match self.line.as_mut()?.write(bytes) {
+            Ok(count) => Some(count),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Some(0),
+            Err(_) => None,
+        }
+    }
+
     /// What the other side has sent (a command to select a format, say).
     pub fn received(&mut self) -> Vec<u8> {
         let mut buffer = [0; 256];

@@ -69,13 +69,13 @@ impl Cast {
         let mut members = Vec::new();
         for file in files {
             // Other tables lie beside recordings; their header says that they are none.
-            let Some(recording) = Recording::read(&file)? else { continue };
+            let Some(recording) = Recording::read(&file)?.filter(|recording| recording.has_oximetry) else { continue };
             let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
             members.push(Member {
                 name,
                 nhs_number: patients::nhs_number(members.len() as u64),
                 protocol: protocol(members.len()),
-                course: Course::Recording(recording.oximeter),
+                course: Course::Recording(recording.shown),
                 replay: recording.has_resp.then(|| file.canonicalize().unwrap_or(file)),
             });
         }

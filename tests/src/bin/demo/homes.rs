@@ -9,7 +9,7 @@ use anyhow::Context;
 use tests::binaries::Binaries;
 use tests::hub::{Hub, HubDevice, HubSource};
 use tests::server::Server;
-use tests::simulators::{Oximeter, OximeterPlan, Writes};
+use tests::simulators::{DevicePlan, SimulatedDevice, Writes};
 
 use crate::WARD;
 use crate::cast::Cast;
@@ -18,8 +18,8 @@ use crate::cast::Cast;
 pub(crate) struct Homes {
     /// The hubs.
     pub(crate) hubs: Vec<Hub>,
-    plans: Vec<(String, OximeterPlan)>,
-    oximeters: Vec<Oximeter>,
+    plans: Vec<(String, DevicePlan)>,
+    oximeters: Vec<SimulatedDevice>,
     names: BTreeMap<String, String>,
     writes: BTreeMap<String, Arc<Writes>>,
 }
@@ -70,7 +70,7 @@ impl Homes {
                     devices.push(HubDevice { name, source });
                 }
                 let (protocol, course) = (member.protocol, member.course.clone());
-                let plan = OximeterPlan { link, protocol, course, speed: f64::from(speed) };
+                let plan = DevicePlan::new(link, protocol, course, f64::from(speed));
                 homes.plans.push((patient.clone(), plan));
                 homes.names.insert(patient, member.name.clone());
             }
@@ -84,7 +84,7 @@ impl Homes {
     /// Plugs the oximeters in and starts the hubs.
     pub(crate) fn start(&mut self) -> anyhow::Result<()> {
         for (patient, plan) in self.plans.drain(..) {
-            let oximeter = Oximeter::start(plan)?;
+            let oximeter = SimulatedDevice::start(plan)?;
             self.writes.insert(patient, oximeter.writes());
             self.oximeters.push(oximeter);
         }
@@ -108,7 +108,7 @@ impl Homes {
 
     /// Whether every recording has been played. Made-up patients go on for ever.
     pub(crate) fn are_over(&self) -> bool {
-        self.oximeters.iter().all(Oximeter::is_over)
+        self.oximeters.iter().all(SimulatedDevice::is_over)
     }
 
     /// Stops the oximeters. Replays end with their hubs.
