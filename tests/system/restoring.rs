@@ -1,9 +1,11 @@
 //! Yesterday's backup is restored while hubs go on sending: nothing that was ever stored is missing, nothing is twice.
+//! Only a hub that was killed meanwhile may lack what it had not synced yet (decision 0009).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rusqlite::Connection;
+use shared::wire::SignedOpening;
 use tests::wait;
 
 use crate::home::{World, gaps, repeated, store_file};
@@ -11,8 +13,12 @@ use crate::home::{World, gaps, repeated, store_file};
 const SPEED: f64 = 20.0;
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// Every record a store took: stream and sequence, its tag, and how many observations of it there are.
-fn records(store: &Connection) -> BTreeMap<(Vec<u8>, i64), (Vec<u8>, i64)> {
+/// A stream and a sequence in it.
+type Place = (Vec<u8>, i64);
+/// Every record that a store took: its tag, and how many observations of it there are.
+type Records = BTreeMap<Place, (Vec<u8>, i64)>;
+
+fn records(store: &Connection) -> Records {
     let sql = "SELECT stream.stream, record.sequence, record.tag, \
                (SELECT count(*) FROM observation WHERE observation.stream = record.stream \
                 AND observation.sequence = record.sequence) \
@@ -27,8 +33,15 @@ fn until_stored(world: &World, observations: u64) {
         .unwrap();
 }
 
-#[test]
-fn yesterdays_backup_restored_under_load_loses_nothing_and_repeats_nothing() {
+/// Two homes under load, and a backup of the store.
+struct Backed {
+    world: World,
+    backup: String,
+    identity: std::path::PathBuf,
+    at_backup: u64,
+}
+
+fn backed_up() -> Backed {
     let mut world = World::new(20);
     for (place, label) in ["home-1", "home-2"].into_iter().enumerate() {
         let hub = world.add_hub(label);
@@ -45,12 +58,19 @@ fn yesterdays_backup_restored_under_load_loses_nothing_and_repeats_nothing() {
     let backup = world.path("backup").display().to_string();
     world.server.ask(&["backup", "--to", &backup, "--recipient", &recipient], "").unwrap();
     let at_backup = world.count("observations");
-    // One hub starts anew since: the restored store knows nothing of that stream, nor of its opening.
-    world.hubs[1].kill().unwrap();
-    world.hubs[1].start().unwrap();
-    until_stored(&world, at_backup + 600);
+    Backed { world, backup, identity, at_backup }
+}
 
-    // The server's disk dies with all it took since; the hubs go on.
+/// What the lost store had, and what the restored one has after the hubs went on and caught up.
+struct Restored {
+    before: Records,
+    after: Records,
+}
+
+/// The server's disk dies with all it took since the backup; the hubs go on.
+fn disk_lost_and_restored(backed: Backed) -> (World, Restored) {
+    let Backed { mut world, backup, identity, at_backup } = backed;
+    until_stored(&world, at_backup + 600);
     world.server.kill().unwrap();
     let identity = identity.display().to_string();
     world.server.ask(&["restore", "--from", &backup, "--identity", &identity], "").unwrap();
@@ -64,14 +84,65 @@ fn yesterdays_backup_restored_under_load_loses_nothing_and_repeats_nothing() {
         assert_eq!(closed.pending_records, 0, "{closed:?}; the agent said:\n{}", hub.said());
     }
     let after = records(&world.store());
-    let missing: Vec<_> = before.iter().filter(|(place, record)| after.get(*place) != Some(record)).collect();
-    assert!(missing.is_empty(), "{} of {} records are missing: {missing:?}", missing.len(), before.len());
     assert!(after.len() > before.len(), "the hubs went on");
     assert_eq!(world.count("duplicates"), 0);
     assert_eq!(world.count("quarantined"), 0);
     assert_eq!(repeated(&world.store()), []);
     assert_eq!(gaps(&world.store()), []);
     println!("{restored} records in the backup, {} at the loss, {} in the end", before.len(), after.len());
+    (world, Restored { before, after })
+}
+
+impl Restored {
+    /// Records that the lost store had and the restored one has not, or not as they were.
+    fn missing(&self) -> Vec<&Place> {
+        let is_missing = |(place, record): &(&Place, &(Vec<u8>, i64))| self.after.get(*place) != Some(*record);
+        self.before.iter().filter(is_missing).map(|(place, _)| place).collect()
+    }
+}
+
+#[test]
+fn yesterdays_backup_restored_under_load_loses_nothing_and_repeats_nothing() {
+    let mut backed = backed_up();
+    // One hub starts anew since: the restored store knows nothing of that stream, nor of its opening.
+    backed.world.hubs[1].stop().unwrap();
+    backed.world.hubs[1].start().unwrap();
+    let (_world, restored) = disk_lost_and_restored(backed);
+    let missing = restored.missing();
+    assert!(missing.is_empty(), "{} of {} records are missing: {missing:?}", missing.len(), restored.before.len());
+}
+
+#[test]
+fn a_restore_and_a_killed_hub_lose_what_that_hub_had_not_synced_at_most_and_the_record_says_so() {
+    let mut backed = backed_up();
+    let killed = living_stream(&backed.world.store(), &backed.world.hubs[1].id);
+    backed.world.hubs[1].kill().unwrap();
+    backed.world.hubs[1].start().unwrap();
+    let (world, restored) = disk_lost_and_restored(backed);
+    let durable = last_durable(&world.store(), &killed);
+    for (stream, sequence) in restored.missing() {
+        assert_eq!(*stream, killed, "record {sequence} of a stream whose hub was not killed");
+        assert!(u64::try_from(*sequence).unwrap() > durable, "{sequence} was synced: {durable} are");
+    }
+    let held = restored.before.keys().filter(|(stream, _)| *stream == killed).map(|(_, sequence)| *sequence).max();
+    println!("the lost store had {held:?} of the killed hub's stream, of which {durable} were synced there");
+    let sql = "SELECT count(*) FROM technical_entry WHERE kind = 'boot' AND body LIKE '%\"stopped_orderly\":false%'";
+    let told: i64 = world.store().query_row(sql, [], |row| row.get(0)).unwrap();
+    assert_eq!(told, 1, "the hub says that it did not stop in an orderly way");
+}
+
+/// The stream that a hub is writing.
+fn living_stream(store: &Connection, hub: &str) -> Vec<u8> {
+    let sql = "SELECT stream FROM stream WHERE lower(hex(hub)) = ?1 ORDER BY ordinal DESC LIMIT 1";
+    store.query_row(sql, [hub.replace('-', "").to_lowercase()], |row| row.get(0)).unwrap()
+}
+
+/// How far a stream had been synced on its hub, by the opening of the stream after it.
+fn last_durable(store: &Connection, stream: &[u8]) -> u64 {
+    let mut statement = store.prepare("SELECT opening, signature FROM stream WHERE opening IS NOT NULL").unwrap();
+    let rows = statement.query_map([], |row| Ok(SignedOpening { body: row.get(0)?, signature: row.get(1)? })).unwrap();
+    let mut previous = rows.filter_map(|opening| opening.unwrap().read().unwrap().previous);
+    previous.find(|previous| previous.stream.as_bytes() == stream).unwrap().last_durable
 }
 
 /// Where `restore` put the store it replaced.
