@@ -156,3 +156,36 @@ pub const LISTENERS_MAX: usize = 2;
 pub const LISTEN_TAKES_WITHIN: Duration = Duration::from_secs(10);
 /// Octets of a question at the status socket. Longer: it is answered as no question.
 pub const QUESTION_BYTES_MAX: u64 = 1024;
+/// How long an answer of a serial device is waited for. Over: the question is asked again.
+pub const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+/// How often a question is asked. Not answered then: the device counts as switched off, and the cuff's result as lost.
+pub const ASK_TIMES: u8 = 3;
+/// How often a CMS50 is told to stay awake; it stops speaking a little later (STANDARDS §2.3).
+pub const KEEP_AWAKE_EVERY: Duration = Duration::from_secs(5);
+/// How often the pressure of a cuff is looked at, so that the end of a measurement is seen.
+pub const CUFF_WATCHED_EVERY: Duration = Duration::from_secs(1);
+/// How often a device whose memory was read is asked for what is new.
+pub const MEMORY_READ_EVERY: Duration = Duration::from_secs(60);
+/// How often a device that does not answer is greeted.
+pub const MEMORY_GREETED_EVERY: Duration = Duration::from_secs(10);
+/// Records of a device's memory that are asked for. More: the further ones are not read.
+pub const MEMORY_RECORDS_MAX: u16 = 1000;
+/// Records remembered as handed on. Full: the oldest is forgotten; handed on again, the server knows it.
+pub const MEMORY_SEEN_MAX: usize = 2000;
+/// How long a port may take what is said to a device. Over: the port is closed and opened again.
+pub const PORT_WRITE_WITHIN: Duration = Duration::from_millis(500);
+/// The shortest interval at which a cuff may be configured to measure by itself.
+pub const MEASURE_EVERY_MIN: Duration = Duration::from_secs(5 * 60);
+/// The longest.
+pub const MEASURE_EVERY_MAX: Duration = Duration::from_secs(24 * 3600);
+/// How long after one command a Nonin device is given the next.
+pub const COMMANDS_APART: Duration = Duration::from_secs(1);
+/// How long a device with several possible settings of its line is listened to with one of them. Over, and nothing believed:
+/// the next is tried.
+pub const LINE_TRIED_FOR: Duration = Duration::from_secs(5);
+/// Good frames in a row, none refused between, that settle which setting is right.
+pub const LINE_BELIEVED_AFTER: u64 = 3;
+/// Settings of the line that one model may have. A model with more would not build.
+pub const LINE_CHOICES_MAX: usize = 4;
+/// Octets of a name under `/dev/serial/by-id`. Longer: refused in the configuration.
+pub const PORT_NAME_BYTES_MAX: usize = 255;

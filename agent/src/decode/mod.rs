@@ -31,6 +31,7 @@ mod refused;
 pub mod report;
 mod stream;
 pub mod suntech;
+pub mod talk;
 pub mod window;
 
 pub use protocol::{Protocol, UnknownProtocol};
