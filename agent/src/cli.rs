@@ -86,15 +86,17 @@ pub enum Command {
 #[derive(Debug, Args)]
 pub struct Capture {
     /// Bluetooth: the characteristic the values came from, such as 2A35, or a whole UUID. Each --hex is one value.
-    #[arg(long, value_name = "UUID", required_unless_present = "protocol", conflicts_with = "protocol")]
+    #[arg(long, value_name = "UUID", required_unless_present_any = ["protocol", "model"])]
+    #[arg(conflicts_with = "protocol")]
     pub characteristic: Option<Characteristic>,
-    /// Serial: the line's protocol, such as nonin-df7. The --hex follow each other on the line.
+    /// Serial: the line's protocol, such as nonin-df7; a serial model with one protocol needs none. The --hex follow each other.
     #[arg(long, value_name = "NAME")]
     pub protocol: Option<Protocol>,
     /// Octets, in hexadecimal, in the order they came; may be given several times. `-` reads lines from standard input.
     #[arg(long, value_name = "OCTETS", required = true)]
     pub hex: Vec<String>,
-    /// The device's model, as it names itself: what single models send otherwise than their standard is then known.
+    /// The device's model, as it names itself or as in a configuration: what single models send otherwise than their standard
+    /// is then known.
     #[arg(long, value_name = "NAME")]
     pub model: Option<String>,
     /// JSON lines instead of text.

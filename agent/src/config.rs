@@ -11,9 +11,13 @@
 //! [[device]]
 //! name = "oximeter"
 //! source = "serial"
-//! path = "/dev/serial/by-id/usb-example"
-//! protocol = "nonin-df7"                  # docs/devices.md names them, cms50-v7, masimo-ascii1
-//! baud = 9600                             # optional, and parity = "none", "odd" or "even"
+//! by_id = "usb-example"                   # a name in /dev/serial/by-id; or path = "/dev/ttyS0"; or
+//!                                         # usb = { vendor = "1a86", product = "7523", serial = "optional" }
+//! model = "nonin-xpod"                    # docs/devices.md names them; or, or besides, protocol = "nonin-df7"
+//! baud = 9600                             # optional, and parity = "none", "odd" or "even", and data_bits = 7 or 8
+//! select_format = false                   # optional, Nonin: tell the device which format to speak
+//! set_clock = false                       # optional, Nonin: set its clock to the hub's, in UTC
+//! measure_every_s = 3600                  # optional, SunTech: fill the cuff by itself; without it nobody is measured unasked
 //!
 //! [[device]]
 //! name = "recording"
@@ -24,6 +28,8 @@
 //! columns = ["resp"]                      # optional: these only
 //! ```
 
+mod serial;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -32,8 +38,7 @@ use runtime::logging::Format;
 use serde::Deserialize;
 use shared::id::DeviceId;
 
-use crate::decode::Protocol;
-use crate::devices::{DeviceConfig, Recording, ReplayConfig, SerialConfig, Source, Speed};
+use crate::devices::{DeviceConfig, Recording, ReplayConfig, Source, Speed};
 use crate::limits;
 
 #[derive(Debug, Deserialize)]
@@ -54,11 +59,17 @@ struct RawConfig {
 struct RawDevice {
     name: String,
     source: String,
-    path: PathBuf,
+    path: Option<PathBuf>,
+    by_id: Option<String>,
+    usb: Option<serial::RawUsb>,
+    model: Option<String>,
     protocol: Option<String>,
     baud: Option<u32>,
     parity: Option<String>,
+    data_bits: Option<u8>,
     select_format: Option<bool>,
+    set_clock: Option<bool>,
+    measure_every_s: Option<u64>,
     speed: Option<f64>,
     #[serde(rename = "loop")]
     repeat: Option<bool>,
@@ -116,13 +127,16 @@ impl Config {
             problem("device", format!("more than {} devices", limits::DEVICES_MAX));
         }
         let mut names = BTreeSet::new();
-        let mut devices = Vec::new();
+        let mut devices: Vec<DeviceConfig> = Vec::new();
         for (place, device) in raw.device.into_iter().enumerate() {
             let key = format!("device[{place}]");
             match read_device(device) {
                 Ok(device) => {
                     if !names.insert(device.name.clone()) {
                         problem(&format!("{key}.name"), "names a device a second time".into());
+                    }
+                    if let Some(other) = devices.iter().find(|other| other.source.is_on_the_port_of(&device.source)) {
+                        problem(&key, format!("is on the port of {}: a port has one device", other.name));
                     }
                     devices.push(device);
                 }
@@ -153,7 +167,7 @@ fn read_device(raw: RawDevice) -> Result<DeviceConfig, Found> {
     let mut found = Found::new();
     let name = raw.name.parse::<DeviceId>().map_err(|error| found.push(("name", error.to_string()))).ok();
     let source = match raw.source.as_str() {
-        "serial" => read_serial(&raw, &mut found).map(Source::Serial),
+        "serial" => serial::read(&raw, &mut found).map(Source::Serial),
         "replay" => read_replay(&raw, &mut found).map(Source::Replay),
         _ => {
             found.push(("source", "is \"serial\" or \"replay\"".into()));
@@ -181,42 +195,16 @@ fn refuse(found: &mut Found, fields: &[(&'static str, bool)], source: &str) {
     }
 }
 
-fn read_serial(raw: &RawDevice, found: &mut Found) -> Option<SerialConfig> {
-    let others = [("speed", raw.speed.is_some()), ("loop", raw.repeat.is_some()), ("columns", raw.columns.is_some())];
-    refuse(found, &others, "serial");
-    if raw.protocol.is_none() {
-        found.push(("protocol", "is missing".into()));
-    }
-    let protocol: Protocol = parse("protocol", raw.protocol.as_ref(), found)?;
-    if !protocol.is_only_listened_to() {
-        let why = "is read from recordings only: on a port this device must be spoken to, which is not built yet";
-        found.push(("protocol", why.into()));
-    }
-    let mut serial = SerialConfig::new(raw.path.clone(), protocol);
-    if let Some(baud) = raw.baud {
-        if !(1_200..=921_600).contains(&baud) {
-            found.push(("baud", "is from 1200 to 921600".into()));
-        }
-        serial.baud = baud;
-    }
-    if let Some(parity) = parse("parity", raw.parity.as_ref(), found) {
-        serial.parity = parity;
-    }
-    serial.select_format = raw.select_format.unwrap_or(false);
-    Some(serial)
-}
-
 fn read_replay(raw: &RawDevice, found: &mut Found) -> Option<ReplayConfig> {
-    let others = [
-        ("baud", raw.baud.is_some()),
-        ("parity", raw.parity.is_some()),
-        ("select_format", raw.select_format.is_some()),
-    ];
-    refuse(found, &others, "replay");
+    refuse(found, &serial::fields(raw), "replay");
+    let Some(path) = raw.path.clone() else {
+        found.push(("path", "is missing".into()));
+        return None;
+    };
     let recording = if raw.protocol.is_some() {
         refuse(found, &[("columns", raw.columns.is_some())], "replay of frames");
         Recording::Frames(parse("protocol", raw.protocol.as_ref(), found)?)
-    } else if raw.path.extension().is_some_and(|extension| extension == "jsonl") {
+    } else if path.extension().is_some_and(|extension| extension == "jsonl") {
         found.push(("protocol", "is missing: a recording of frames has one".into()));
         return None;
     } else {
@@ -225,17 +213,16 @@ fn read_replay(raw: &RawDevice, found: &mut Found) -> Option<ReplayConfig> {
     };
     let speed = raw.speed.map_or(Ok(Speed::OWN), Speed::try_from);
     let speed = speed.map_err(|error| found.push(("speed", error.to_string()))).ok()?;
-    Some(ReplayConfig { path: raw.path.clone(), recording, speed, repeat: raw.repeat.unwrap_or(false) })
+    Some(ReplayConfig { path, recording, speed, repeat: raw.repeat.unwrap_or(false) })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::devices::Parity;
 
     const HEAD: &str = "state_dir = \"/s\"\nruntime_dir = \"/r\"\nidentity_key = \"/k\"\nenrolment = \"/e\"\n";
 
-    fn read(rest: &str) -> Result<Config, Vec<String>> {
+    pub(in crate::config) fn read(rest: &str) -> Result<Config, Vec<String>> {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("config.toml");
         std::fs::write(&file, format!("{HEAD}{rest}")).unwrap();
@@ -253,10 +240,7 @@ mod tests {
         assert_eq!(config.log, Format::Json);
         assert_eq!(config.queue_bytes_max, limits::QUEUE_BYTES_MAX);
         let Source::Serial(serial) = &config.devices[0].source else { panic!("not serial") };
-        assert_eq!(
-            (serial.baud, serial.parity, serial.protocol),
-            (19_200, Parity::Odd, "bci".parse::<Protocol>().unwrap())
-        );
+        assert_eq!(serial.line(0).to_string(), "bci at 19200 8O1");
         let Source::Replay(replay) = &config.devices[1].source else { panic!("not replay") };
         assert!(replay.repeat);
         assert!(matches!(&replay.recording, Recording::Values(Some(columns)) if columns.len() == 1));
@@ -284,25 +268,10 @@ mod tests {
     }
 
     #[test]
-    fn a_port_is_not_opened_for_what_must_be_spoken_to() {
-        let device = |source: &str, protocol: &str, path: &str| {
-            read(&format!(
-                "[[device]]\nname = \"a\"\nsource = \"{source}\"\npath = \"{path}\"\nprotocol = \"{protocol}\"\n"
-            ))
-        };
-        for protocol in Protocol::ALL {
-            let serial = device("serial", protocol.name(), "/p");
-            let expected =
-                if protocol.is_only_listened_to() { Ok(()) } else { Err(vec!["device[0].protocol".to_owned()]) };
-            assert_eq!(serial.map(|_| ()), expected, "{protocol}");
-            assert!(device("replay", protocol.name(), "x.jsonl").is_ok(), "{protocol}");
-        }
-    }
-
-    #[test]
     fn unknown_keys_and_names_given_twice_are_refused() {
         assert!(read("colour = \"blue\"\n").is_err());
         let device = "[[device]]\nname = \"a\"\nsource = \"serial\"\npath = \"/p\"\nprotocol = \"bci\"\n";
-        assert_eq!(read(&format!("{device}{device}")).unwrap_err(), ["device[1].name"]);
+        let other = device.replace("/p", "/q");
+        assert_eq!(read(&format!("{device}{other}")).unwrap_err(), ["device[1].name"]);
     }
 }

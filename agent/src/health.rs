@@ -1,13 +1,14 @@
 //! What the hub says of itself: memory, clock, and whether what it needs is there before it runs.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use runtime::config_file::{Problem, check_private};
 use shared::enrolment::Enrolment;
+use shared::id::DeviceId;
 use shared::time::{ClockState, Timestamp};
 
 use crate::config::Config;
-use crate::devices::Source;
+use crate::devices::{Source, serial};
 use crate::identity::Identity;
 use crate::uplink::settings::{Keeper, host_of, port_of};
 
@@ -124,16 +125,38 @@ pub fn check(config: &Config, wall: Timestamp, clock: ClockState) -> Findings {
         Err(problems) => findings.problems.extend(problems),
     }
     findings.problems.extend(check_writable("state_dir", &config.state_dir));
+    check_ports(config, &mut findings);
+    findings
+}
+
+/// Looks for each device's port or file, and for ports that two devices have by different names.
+fn check_ports(config: &Config, findings: &mut Findings) {
+    let mut taken: Vec<(PathBuf, &DeviceId)> = Vec::new();
     for device in &config.devices {
-        let (path, why) = match &device.source {
-            Source::Serial(serial) => (&serial.path, "is not there now; the device is waited for"),
-            Source::Replay(replay) => (&replay.path, "is not there; nothing is played"),
-        };
-        if !path.exists() {
-            findings.warnings.push(Problem::new(path, device.name.to_string(), why));
+        let key = device.name.to_string();
+        match &device.source {
+            Source::Serial(config) => match config.port.path(serial::adapters) {
+                Err(why) => findings.warnings.push(Problem::new(Path::new(""), key, why.to_string())),
+                Ok(path) => match path.canonicalize() {
+                    Err(_) => {
+                        let why = "is not there now; the device is waited for";
+                        findings.warnings.push(Problem::new(&path, key, why));
+                    }
+                    Ok(real) => {
+                        if let Some((_, other)) = taken.iter().find(|(path, _)| *path == real) {
+                            let why = format!("is the port of {other} too, by another name: a port has one device");
+                            findings.problems.push(Problem::new(&path, key, why));
+                        }
+                        taken.push((real, &device.name));
+                    }
+                },
+            },
+            Source::Replay(replay) if !replay.path.exists() => {
+                findings.warnings.push(Problem::new(&replay.path, key, "is not there; nothing is played"));
+            }
+            Source::Replay(_) => {}
         }
     }
-    findings
 }
 
 fn check_writable(key: &str, folder: &Path) -> Option<Problem> {
@@ -148,6 +171,8 @@ fn check_writable(key: &str, folder: &Path) -> Option<Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decode::Protocol;
+    use crate::devices::{DeviceConfig, SerialConfig};
 
     #[test]
     fn the_kernel_says_how_much_memory_there_is() {
@@ -155,18 +180,39 @@ mod tests {
     }
 
     #[test]
-    fn missing_key_and_enrolment_are_both_named() {
+    fn two_names_of_one_port_are_a_problem_and_a_port_that_is_not_there_a_warning() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
-        let config = Config {
+        std::fs::write(at("ttyUSB0"), "").unwrap();
+        std::os::unix::fs::symlink(at("ttyUSB0"), at("oximeter")).unwrap();
+        let device = |name: &str, port: &str| {
+            let serial = SerialConfig::new(at(port), Protocol::Bci);
+            DeviceConfig { name: name.parse().unwrap(), source: Source::Serial(serial) }
+        };
+        let devices = vec![device("a", "ttyUSB0"), device("b", "oximeter"), device("c", "ttyUSB1")];
+        let mut findings = Findings::default();
+        check_ports(&config(folder.path(), devices), &mut findings);
+        let told = |list: &[Problem]| list.iter().map(|problem| problem.key.clone()).collect::<Vec<_>>();
+        assert_eq!((told(&findings.problems), told(&findings.warnings)), (vec!["b".to_owned()], vec!["c".to_owned()]));
+    }
+
+    fn config(folder: &Path, devices: Vec<DeviceConfig>) -> Config {
+        let at = |name: &str| folder.join(name);
+        Config {
             state_dir: at("state"),
             runtime_dir: at("run"),
             identity_key: at("key"),
             enrolment: at("enrolment"),
             log: runtime::logging::Format::Text,
             queue_bytes_max: 1,
-            devices: Vec::new(),
-        };
+            devices,
+        }
+    }
+
+    #[test]
+    fn missing_key_and_enrolment_are_both_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = config(folder.path(), Vec::new());
         let findings = check(&config, Timestamp::from_millis(0), ClockState::NeverSet);
         let files: Vec<_> = findings.problems.iter().map(|problem| problem.file.clone()).collect();
         assert_eq!(files, [config.identity_key, config.enrolment]);

@@ -10,6 +10,7 @@ use agent::capture::{self, Reader};
 use agent::cli::{Arguments, Capture, Command, IdentityCommand};
 use agent::config::Config;
 use agent::decode::quirks::{Identity, Quirks};
+use agent::devices::models::Model;
 use agent::evaluate::AREAS;
 use agent::status::listen::Ended;
 use agent::{health, identity, status};
@@ -56,7 +57,17 @@ fn decode(asked: &Capture) -> ExitCode {
     let reader = match (asked.characteristic, asked.protocol) {
         (Some(characteristic), _) => Reader::Characteristic(characteristic, quirks),
         (None, Some(protocol)) => Reader::Protocol(protocol),
-        (None, None) => return Exit::Usage.into(),
+        (None, None) => match asked.model.as_deref().unwrap_or_default().parse::<Model>().map(Model::protocol) {
+            Ok(Some(protocol)) => Reader::Protocol(protocol),
+            Ok(None) => {
+                complain("this model may speak several protocols: give --protocol");
+                return Exit::Usage.into();
+            }
+            Err(error) => {
+                complain(&format!("{error}; or give --characteristic"));
+                return Exit::Usage.into();
+            }
+        },
     };
     let mut pieces = Vec::new();
     for text in &asked.hex {

@@ -127,6 +127,9 @@ fn device_json(device: &Device, queue: &QueueStatus, now: Tick) -> Value {
     json!({
         "name": device.name.as_str(),
         "source": device.source,
+        "line": counters.line().and_then(|place| device.lines.get(place)),
+        "lines_tried": if counters.line().is_none() { device.lines.as_slice() } else { &[] },
+        "port_trouble": counters.port_trouble().map(|trouble| trouble.to_string()),
         "last_heard_ago_ms": counters.last_heard().map(|last| millis(now.since(last))),
         "battery_low": counters.battery_low(),
         "state": queue.devices.get(&device.name),

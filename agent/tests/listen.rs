@@ -52,8 +52,12 @@ impl Hub {
             settings_counter: 1,
         };
         let (uplink_out, uplink) = watch::channel(first);
-        let device =
-            Device { name: "oximeter".parse().unwrap(), source: "bci on /p".into(), counters: Arc::clone(&counters) };
+        let device = Device {
+            lines: Vec::new(),
+            name: "oximeter".parse().unwrap(),
+            source: "bci on /p".into(),
+            counters: Arc::clone(&counters),
+        };
         let sources = Sources {
             hub: shared::id::HubId::from_bytes([7; 16]),
             safe_mode: Json::Null,

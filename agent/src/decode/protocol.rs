@@ -106,18 +106,6 @@ impl Protocol {
         }
     }
 
-    /// Whether listening at 8 data bits is all that the line needs. The others must be asked, started or kept awake, or have
-    /// 7 data bits: recordings of them are read, ports are not yet.
-    #[must_use]
-    pub const fn is_only_listened_to(self) -> bool {
-        match self {
-            Self::NoninDf2 | Self::NoninDf7 | Self::NoninDf8 | Self::NoninDf13 => true,
-            Self::Bci | Self::MasimoAscii1 | Self::AndUa767pc => true,
-            Self::Cms50V7 | Self::SuntechNibp | Self::AndScale => false,
-            Self::Lifescan | Self::LifescanVerio | Self::BeurerBm65 => false,
-        }
-    }
-
     /// Nonin's number of the format, for the command that selects it.
     #[must_use]
     pub const fn nonin_format(self) -> Option<u8> {

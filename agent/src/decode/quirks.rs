@@ -80,15 +80,19 @@ impl Model {
     }
 
     fn has_name(&self, name: &str) -> bool {
-        let behind_maker = name
-            .split_at_checked(self.maker.len())
-            .filter(|(maker, _)| maker.eq_ignore_ascii_case(self.maker))
-            .and_then(|(_, rest)| rest.strip_prefix(' '));
-        [Some(name), behind_maker]
-            .into_iter()
-            .flatten()
-            .any(|it| self.names.iter().any(|own| own.eq_ignore_ascii_case(it)))
+        is_named(name, self.maker, self.names)
     }
+}
+
+/// Whether a text is one of a model's names: alone, or behind the maker's name and a space or hyphen. Letters of either case,
+/// names whole. The one way in which models are named, here and in configurations.
+#[must_use]
+pub fn is_named(text: &str, maker: &str, names: &[&str]) -> bool {
+    let behind_maker = text
+        .split_at_checked(maker.len())
+        .filter(|(given, _)| given.eq_ignore_ascii_case(maker))
+        .and_then(|(_, rest)| rest.strip_prefix([' ', '-']));
+    [Some(text), behind_maker].into_iter().flatten().any(|it| names.iter().any(|own| own.eq_ignore_ascii_case(it)))
 }
 
 const MODELS: &[Model] = &[
@@ -133,7 +137,7 @@ mod tests {
     #[test]
     fn a_model_is_known_by_its_whole_name() {
         let tenfold = |identity| Quirks::of(&identity).mass_in_tenfold_steps;
-        for name in ["ES-WBE28", "es-wbe28", "Renpho ES-WBE28", "RENPHO-SCALE"] {
+        for name in ["ES-WBE28", "es-wbe28", "Renpho ES-WBE28", "renpho-es-wbe28", "RENPHO-SCALE"] {
             assert!(tenfold(Identity::named(name)), "{name}");
         }
         for name in ["", "ES-WBE2", "ES-WBE28B", "RenphoES-WBE28", "Beurer ES-WBE28", "é", "Renpho"] {

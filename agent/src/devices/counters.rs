@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use shared::time::Tick;
 use tokio::sync::broadcast;
 
+use super::port::PortTrouble;
 use crate::decode::{Moment, RefusedFrame, Tally};
 use crate::limits::HEARD_MAX;
 
@@ -19,6 +20,10 @@ pub struct Counters {
     last_heard: AtomicU64,
     /// 0 if it never said, 1 not low, 2 low.
     battery: AtomicU64,
+    /// The place of the line's setting that was found right, and 1 more: 0 is none yet.
+    line: AtomicU64,
+    /// The place of the port's trouble in [`PortTrouble::ALL`], and 1 more: 0 is none.
+    trouble: AtomicU64,
     listeners: Listeners,
 }
 
@@ -51,6 +56,35 @@ impl Counters {
     /// Counts readings that could not be handed over in time.
     pub fn overrun_by(&self, count: u64) {
         self.overrun.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// Notes which of its line's settings is right.
+    pub fn found_line(&self, place: usize) {
+        self.line.store(u64::try_from(place).unwrap_or(u64::MAX).saturating_add(1), Ordering::Relaxed);
+    }
+
+    /// Notes that none of them is known to be right any longer.
+    pub fn lost_line(&self) {
+        self.line.store(0, Ordering::Relaxed);
+    }
+
+    /// The place of its line's setting, if one is known to be right.
+    #[must_use]
+    pub fn line(&self) -> Option<usize> {
+        usize::try_from(self.line.load(Ordering::Relaxed)).ok()?.checked_sub(1)
+    }
+
+    /// Notes what keeps its port from being used.
+    pub fn port_trouble_is(&self, trouble: Option<PortTrouble>) {
+        let place = PortTrouble::ALL.iter().zip(1..).find(|(one, _)| Some(**one) == trouble);
+        self.trouble.store(place.map_or(0, |(_, number)| number), Ordering::Relaxed);
+    }
+
+    /// What keeps its port from being used, if anything does.
+    #[must_use]
+    pub fn port_trouble(&self) -> Option<PortTrouble> {
+        let number = self.trouble.load(Ordering::Relaxed);
+        PortTrouble::ALL.into_iter().zip(1..).find(|(_, its)| *its == number).map(|(one, _)| one)
     }
 
     /// Notes a moment and tells it to whoever listens.
@@ -129,6 +163,22 @@ mod tests {
         counters.refuse(RefusedFrame::Cell);
         assert_eq!((counters.accepted(), counters.refused_in_all()), (6, 5));
         assert!(counters.refused().any(|counted| counted == (RefusedFrame::Checksum, 4)));
+    }
+
+    #[test]
+    fn the_line_and_the_ports_trouble_are_known() {
+        let counters = Counters::default();
+        assert_eq!((counters.line(), counters.port_trouble()), (None, None));
+        counters.found_line(0);
+        assert_eq!(counters.line(), Some(0));
+        counters.lost_line();
+        assert_eq!(counters.line(), None);
+        for trouble in PortTrouble::ALL {
+            counters.port_trouble_is(Some(trouble));
+            assert_eq!(counters.port_trouble(), Some(trouble));
+        }
+        counters.port_trouble_is(None);
+        assert_eq!(counters.port_trouble(), None);
     }
 
     #[test]

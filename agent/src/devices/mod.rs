@@ -1,15 +1,19 @@
 //! Devices: where bytes come from. Each source has its own file, and each is the only one that names its library.
 
 pub mod counters;
+mod line;
+pub mod line_settings;
+pub mod models;
 pub mod outbox;
+pub mod port;
 pub mod presence;
+pub mod probe;
 pub mod recording;
 pub mod replay;
 pub mod serial;
 
 use std::fmt;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,9 +24,13 @@ use shared::observation::DeviceRecordId;
 use shared::plausibility::mark_inconsistent;
 use tokio::sync::mpsc::Sender;
 
-use crate::decode::{Memory, Moment, Protocol, Report};
+use crate::decode::{Memory, Moment, Protocol, Report, talk};
 use crate::intake_item::Taken;
+use crate::limits::LINE_CHOICES_MAX;
+use arrayvec::ArrayVec;
 pub use counters::Counters;
+pub use line_settings::{DataBits, LineSettings, Parity};
+pub use port::{PortName, PortTrouble};
 pub use recording::Column;
 
 /// A device as configured.
@@ -43,55 +51,62 @@ pub enum Source {
     Replay(ReplayConfig),
 }
 
-/// A serial line.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SerialConfig {
-    /// The port; best a link that udev keeps, such as `/dev/serial/by-id/...`.
-    pub path: PathBuf,
-    /// What it speaks.
-    pub protocol: Protocol,
-    /// Its speed, in bits a second.
-    pub baud: u32,
-    /// Its parity.
-    pub parity: Parity,
-    /// Whether to tell a Nonin device which format to speak.
-    pub select_format: bool,
-}
-
-impl SerialConfig {
-    /// A line at the protocol's usual speed, 8N1, that is only listened to.
+impl Source {
+    /// Whether both name one serial port, as far as their names tell.
     #[must_use]
-    pub const fn new(path: PathBuf, protocol: Protocol) -> Self {
-        Self { path, protocol, baud: protocol.baud(), parity: Parity::None, select_format: false }
+    pub fn is_on_the_port_of(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Serial(serial), Self::Serial(other)) => serial.port.is_same(&other.port),
+            _ => false,
+        }
     }
 }
 
-/// Parity of a serial line; it always has 8 data bits and 1 stop bit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Parity {
-    /// None.
-    #[default]
-    None,
-    /// Odd.
-    Odd,
-    /// Even.
-    Even,
+/// A serial line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SerialConfig {
+    /// Which port.
+    pub port: PortName,
+    /// What is said to the device.
+    pub talk: talk::Settings,
+    /// The setting that is tried first.
+    first: LineSettings,
+    /// The settings that are tried in turn: the first, and of a model that varies, others.
+    lines: Lines,
 }
 
-/// Why a text names no parity.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("parity is one of none, odd, even")]
-pub struct UnknownParity;
+/// Possible settings of one line.
+pub type Lines = ArrayVec<LineSettings, LINE_CHOICES_MAX>;
 
-impl FromStr for Parity {
-    type Err = UnknownParity;
-    fn from_str(text: &str) -> Result<Self, UnknownParity> {
-        match text {
-            "none" => Ok(Self::None),
-            "odd" => Ok(Self::Odd),
-            "even" => Ok(Self::Even),
-            _ => Err(UnknownParity),
+impl SerialConfig {
+    /// A line as the protocol's description says, on the port at a path; nothing is said to a device that speaks by itself.
+    #[must_use]
+    pub fn new(path: PathBuf, protocol: Protocol) -> Self {
+        Self::with(PortName::Path(path), LineSettings::of(protocol), &[])
+    }
+
+    /// A line with a setting and others that may be right instead; those beyond [`LINE_CHOICES_MAX`] are not tried.
+    #[must_use]
+    pub fn with(port: PortName, first: LineSettings, others: &[LineSettings]) -> Self {
+        let mut lines = Lines::new();
+        for setting in std::iter::once(&first).chain(others) {
+            if !lines.contains(setting) {
+                let _ = lines.try_push(*setting);
+            }
         }
+        Self { port, talk: talk::Settings::default(), first, lines }
+    }
+
+    /// The settings that are tried in turn; at least one.
+    #[must_use]
+    pub fn lines(&self) -> &[LineSettings] {
+        &self.lines
+    }
+
+    /// The setting at this place; the first where there is none.
+    #[must_use]
+    pub fn line(&self, place: usize) -> LineSettings {
+        self.lines.get(place).copied().unwrap_or(self.first)
     }
 }
 
@@ -153,7 +168,11 @@ impl TryFrom<f64> for Speed {
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Serial(serial) => write!(f, "{} on {}", serial.protocol, serial.path.display()),
+            Self::Serial(serial) => {
+                let mut names: Vec<&str> = serial.lines.iter().map(|line| line.protocol.name()).collect();
+                names.dedup();
+                write!(f, "{} on {}", names.join(" or "), serial.port)
+            }
             Self::Replay(replay) => write!(f, "recording {}", replay.path.display()),
         }
     }
@@ -166,6 +185,8 @@ pub struct Device {
     pub name: DeviceId,
     /// What it speaks and where, for people.
     pub source: String,
+    /// The settings that its line may have, for people; of a recording none.
+    pub lines: Vec<String>,
     /// What its source counts.
     pub counters: Arc<Counters>,
 }
@@ -180,7 +201,12 @@ pub fn own_all(
     let mut devices = Vec::new();
     for DeviceConfig { name, source } in configs {
         let counters = Arc::new(Counters::default());
-        devices.push(Device { name: name.clone(), source: source.to_string(), counters: Arc::clone(&counters) });
+        let lines = match &source {
+            Source::Serial(serial) => serial.lines().iter().map(ToString::to_string).collect(),
+            Source::Replay(_) => Vec::new(),
+        };
+        let (device, told) = (name.clone(), source.to_string());
+        devices.push(Device { name: device, source: told, lines, counters: Arc::clone(&counters) });
         let joints = Joints {
             device: name,
             clock: clock.clone(),

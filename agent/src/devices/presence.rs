@@ -49,6 +49,11 @@ impl Presence {
         self.state = Some(DeviceState::Connected);
     }
 
+    /// They made none, and need not have: what the line is set to is only tried.
+    pub fn excused(&mut self) {
+        self.heard_since = None;
+    }
+
     /// The device spoke of its battery.
     pub fn battery(&mut self, low: bool) {
         self.battery_low = Some(low);

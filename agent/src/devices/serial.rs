@@ -1,21 +1,24 @@
-//! Serial lines: the only file that names `serialport`. One thread for each port, because a port is read by waiting.
+//! Serial ports: the only file that names `serialport`. One thread for each port, because a port is read by waiting; what it
+//! does is in [`super::line`].
 //!
-//! What a port really does (RIGS §5): it is locked on opening, a second opener is refused; an unplugged one ends
-//! with a broken pipe or reads nothing; control lines may not exist; a write may block, so writes stay small.
+//! What a port really does (RIGS §5): it is locked on opening, a second opener is refused; an unplugged one ends with a broken
+//! pipe or reads nothing; control lines may not exist; a write of more than there is room for blocks beyond its time, so one
+//! octet is written at a time, each when the port says that it has room.
 
-use std::io;
+use std::io::{self, Read, Write};
+use std::path::Path;
 use std::time::Duration;
 
-use serialport::{ErrorKind, SerialPort};
-use shared::wire::{DeviceState, DeviceStatus};
-use tokio::sync::mpsc::error::TrySendError;
+use serialport::{
+    ClearBuffer, ErrorKind, SerialPort, SerialPortBuilder, SerialPortInfo, SerialPortType, TTYPort, UsbPortInfo,
+};
 use tokio::sync::oneshot;
 
-use super::outbox::Outbox;
-use super::presence::Presence;
-use super::{Joints, Parity, SerialConfig};
-use crate::decode::{Moment, StreamDecoder};
-use crate::limits::{OUTBOX_STOP_WITHIN, PORT_READ_BYTES_MAX, PORT_READ_WITHIN, REOPEN_FIRST, REOPEN_MAX};
+use super::line::{Line, Port, Ports};
+use super::line_settings::{DataBits, LineSettings, Parity};
+use super::port::{Adapter, PortTrouble, UsbId};
+use super::{Joints, SerialConfig};
+use crate::limits::PORT_READ_WITHIN;
 
 /// A device's thread is gone.
 #[derive(Debug, thiserror::Error)]
@@ -38,7 +41,7 @@ pub async fn run(config: SerialConfig, joints: Joints) -> Result<(), PortThreadL
     let thread = std::thread::Builder::new()
         .name(name)
         .spawn(move || {
-            Line::new(config, joints).work();
+            Line::new(System, config, joints).work();
             // Nobody listens only if the agent is going down.
             let _ = ended.send(());
         })
@@ -48,207 +51,158 @@ pub async fn run(config: SerialConfig, joints: Joints) -> Result<(), PortThreadL
     if thread.join().is_err() || !answered { Err(PortThreadLost::Panicked) } else { Ok(()) }
 }
 
-/// Why a port cannot be opened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Unopened {
-    Absent,
-    Busy,
-    Forbidden,
+/// The USB adapters that are plugged in now, as the kernel lists them.
+#[must_use]
+pub fn adapters() -> Vec<Adapter> {
+    // Where the kernel lists no terminals, `available_ports` panics.
+    if !Path::new("/sys/class/tty").is_dir() {
+        return Vec::new();
+    }
+    serialport::available_ports().unwrap_or_default().into_iter().filter_map(adapter).collect()
 }
 
-struct Line {
-    config: SerialConfig,
-    joints: Joints,
-    decoder: StreamDecoder,
-    presence: Presence,
-    outbox: Outbox,
-    wait: Duration,
-    unopened: Option<Unopened>,
+fn adapter(port: SerialPortInfo) -> Option<Adapter> {
+    let SerialPortType::UsbPort(UsbPortInfo { vid, pid, serial_number, .. }) = port.port_type else { return None };
+    let (vendor, product) = (UsbId(vid), UsbId(pid));
+    Some(Adapter { path: port.port_name.into(), vendor, product, serial: serial_number })
 }
 
-impl Line {
-    fn new(config: SerialConfig, joints: Joints) -> Self {
-        Self {
-            decoder: StreamDecoder::new(config.protocol),
-            presence: Presence::new(config.protocol.is_continuous()),
-            outbox: Outbox::new(joints.device.clone()),
-            wait: REOPEN_FIRST,
-            unopened: None,
-            config,
-            joints,
-        }
+/// The ports of this machine.
+struct System;
+
+impl Ports for System {
+    type Open = OpenPort;
+
+    fn open(&self, path: &Path, settings: &LineSettings) -> Result<OpenPort, PortTrouble> {
+        let mut port = TTYPort::open(&builder(path, settings)).map_err(|error| match error.kind {
+            // serialport's word for a port that is locked.
+            ErrorKind::NoDevice => PortTrouble::Busy,
+            ErrorKind::Io(io::ErrorKind::PermissionDenied) => PortTrouble::Forbidden,
+            ErrorKind::Io(io::ErrorKind::ResourceBusy) => PortTrouble::Busy,
+            _ => PortTrouble::Absent,
+        })?;
+        // Some adapters power the device from these lines; lines that do not exist are no fault.
+        let _ = port.write_data_terminal_ready(true);
+        let _ = port.write_request_to_send(true);
+        Ok(OpenPort(port))
     }
 
-    fn work(&mut self) {
-        while !self.joints.stop.is_cancelled() {
-            match open(&self.config) {
-                Ok(port) => {
-                    self.unopened = None;
-                    self.listen(port);
-                }
-                Err(why) => self.note_unopened(why),
-            }
-            self.pause();
-        }
-        self.hand_over_the_rest();
-    }
-
-    /// Reads until the port is gone, deaf, or the stop.
-    fn listen(&mut self, mut port: Box<dyn SerialPort>) {
-        self.presence.opened(self.joints.clock.tick());
-        self.select_format(port.as_mut());
-        let mut buffer = [0_u8; PORT_READ_BYTES_MAX];
-        let mut is_gone = false;
-        while !is_gone && !self.joints.stop.is_cancelled() && !self.presence.is_deaf(self.joints.clock.tick()) {
-            match port.read(&mut buffer) {
-                Ok(0) => is_gone = true,
-                Ok(count) => self.take(buffer.get(..count).unwrap_or_default()),
-                Err(error) if is_patience(error.kind()) => self.idle(),
-                Err(_) => is_gone = true,
-            }
-            self.settle();
-        }
-        let last = self.decoder.finish();
-        self.keep(last.into_iter().collect());
-        // A port that is only deaf is opened again and stays silent until it speaks.
-        if is_gone {
-            self.presence.closed(DeviceState::Absent);
-        }
-        self.settle();
-    }
-
-    fn take(&mut self, bytes: &[u8]) {
-        let at = self.joints.clock.captured();
-        self.presence.bytes(at.tick);
-        let mut moments = self.decoder.moments(bytes, at);
-        moments.extend(self.decoder.expire(at));
-        self.keep(moments);
-        self.presence.look(at.tick);
-    }
-
-    fn idle(&mut self) {
-        let now = self.joints.clock.captured();
-        let late = self.decoder.expire(now);
-        self.keep(late.into_iter().collect());
-        self.presence.look(now.tick);
-    }
-
-    fn keep(&mut self, moments: Vec<Moment>) {
-        if !moments.is_empty() {
-            self.presence.readings();
-            self.wait = REOPEN_FIRST;
-        }
-        self.joints.counters.add(&self.decoder.take_tally());
-        if let Some(low) = moments.iter().rev().find_map(|moment| moment.report.battery_low) {
-            self.presence.battery(low);
-        }
-        // A state comes before the readings that it is about.
-        self.say_change();
-        for moment in moments {
-            let captured = moment.captured;
-            let given_up = self.outbox.readings(self.joints.taken(None, moment), captured);
-            self.joints.counters.overrun_by(given_up);
-        }
-    }
-
-    fn say_change(&mut self) {
-        if let Some((state, battery_low)) = self.presence.change() {
-            let device = self.joints.device.clone();
-            tracing::info!(%device, ?state, battery_low, "the device changed its state");
-            self.outbox.state(DeviceStatus { at: self.joints.clock.captured(), device, state, battery_low });
-        }
-    }
-
-    /// Says what changed and hands over what there is room for; never waits.
-    fn settle(&mut self) {
-        self.say_change();
-        self.flush();
-        self.joints.progress.turn();
-    }
-
-    fn flush(&mut self) {
-        if self.outbox.is_empty() {
-            return;
-        }
-        let out = &self.joints.out;
-        self.outbox.flush(self.joints.clock.captured(), |taken| match out.try_send(taken) {
-            Ok(()) => None,
-            Err(TrySendError::Full(taken) | TrySendError::Closed(taken)) => Some(taken),
-        });
-    }
-
-    fn note_unopened(&mut self, why: Unopened) {
-        if self.unopened != Some(why) {
-            self.unopened = Some(why);
-            let (device, path) = (&self.joints.device, self.config.path.display());
-            match why {
-                Unopened::Absent => tracing::info!(%device, %path, "the device is not there; it is tried again"),
-                Unopened::Busy => {
-                    tracing::warn!(%device, %path, "another program holds the port: stop it; it is tried again");
-                }
-                Unopened::Forbidden => {
-                    tracing::error!(%device, %path, "the port may not be opened: give the agent's user the port's group");
-                }
-            }
-        }
-        self.presence.closed(if why == Unopened::Busy { DeviceState::Busy } else { DeviceState::Absent });
-        self.settle();
-    }
-
-    /// Waits before the port is opened again: longer each time, until something was decoded.
-    fn pause(&mut self) {
-        let until = self.joints.clock.tick().after(self.wait);
-        self.wait = self.wait.saturating_mul(2).min(REOPEN_MAX);
-        while !self.joints.stop.is_cancelled() && self.joints.clock.tick() < until {
-            std::thread::sleep(PORT_READ_WITHIN);
-            self.settle();
-        }
-    }
-
-    fn hand_over_the_rest(&mut self) {
-        let until = self.joints.clock.tick().after(OUTBOX_STOP_WITHIN);
-        self.flush();
-        while !self.outbox.is_empty() && !self.joints.out.is_closed() && self.joints.clock.tick() < until {
-            std::thread::sleep(Duration::from_millis(10));
-            self.flush();
-        }
-        if !self.outbox.is_empty() {
-            let (device, count) = (&self.joints.device, self.outbox.held());
-            tracing::error!(%device, count, "stopped while the queue had no room: these were never accepted");
-        }
-    }
-
-    /// Tells a Nonin device which format to speak: `02 70 02 02 ff 03` (OEM specification 6470-000-01). Its answer,
-    /// 06 or 15, is no frame and counts as such.
-    fn select_format(&self, port: &mut dyn SerialPort) {
-        let Some(format) = self.config.protocol.nonin_format().filter(|_| self.config.select_format) else { return };
-        if port.write_all(&[0x02, 0x70, 0x02, 0x02, format, 0x03]).is_err() {
-            tracing::warn!(device = %self.joints.device, "the device did not take the command that selects its format");
-        }
+    fn adapters(&self) -> Vec<Adapter> {
+        adapters()
     }
 }
 
-/// Nothing came yet; the port is still there.
-const fn is_patience(kind: io::ErrorKind) -> bool {
-    matches!(kind, io::ErrorKind::TimedOut | io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock)
+/// What a port is opened with.
+fn builder(path: &Path, settings: &LineSettings) -> SerialPortBuilder {
+    serialport::new(path.to_string_lossy(), settings.baud)
+        .parity(parity(settings.parity))
+        .data_bits(data_bits(settings.data_bits))
+        .timeout(PORT_READ_WITHIN)
 }
 
-fn open(config: &SerialConfig) -> Result<Box<dyn SerialPort>, Unopened> {
-    let parity = match config.parity {
+const fn parity(parity: Parity) -> serialport::Parity {
+    match parity {
         Parity::None => serialport::Parity::None,
         Parity::Odd => serialport::Parity::Odd,
         Parity::Even => serialport::Parity::Even,
-    };
-    let path = config.path.to_string_lossy();
-    let opened = serialport::new(path, config.baud).parity(parity).timeout(PORT_READ_WITHIN).open();
-    let mut port = opened.map_err(|error| match error.kind {
-        // serialport's word for a port that is locked.
-        ErrorKind::NoDevice => Unopened::Busy,
-        ErrorKind::Io(io::ErrorKind::PermissionDenied) => Unopened::Forbidden,
-        _ => Unopened::Absent,
-    })?;
-    // Some adapters power the device from these lines; lines that do not exist are no fault.
-    let _ = port.write_data_terminal_ready(true);
-    let _ = port.write_request_to_send(true);
-    Ok(port)
+    }
+}
+
+const fn data_bits(bits: DataBits) -> serialport::DataBits {
+    match bits {
+        DataBits::Seven => serialport::DataBits::Seven,
+        DataBits::Eight => serialport::DataBits::Eight,
+    }
+}
+
+struct OpenPort(TTYPort);
+
+impl Port for OpenPort {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer)
+    }
+
+    fn write(&mut self, octet: u8, within: Duration) -> io::Result<()> {
+        self.0.set_timeout(within)?;
+        // It waits until the port has room, and then writes what there is room for.
+        let written = match self.0.write(&[octet]) {
+            Ok(1) => Ok(()),
+            Ok(_) => Err(io::ErrorKind::WriteZero.into()),
+            Err(error) => Err(error),
+        };
+        self.0.set_timeout(PORT_READ_WITHIN)?;
+        written
+    }
+
+    fn set(&mut self, settings: &LineSettings) -> io::Result<()> {
+        self.0.set_baud_rate(settings.baud)?;
+        self.0.set_parity(parity(settings.parity))?;
+        self.0.set_data_bits(data_bits(settings.data_bits))?;
+        self.0.clear(ClearBuffer::Input)?;
+        Ok(())
+    }
+
+    fn forget(&mut self) {
+        // A port that is gone has nothing to forget.
+        let _ = self.0.clear(ClearBuffer::Output);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use runtime::clock::Clock;
+
+    use super::super::line::write;
+    use super::*;
+    use crate::decode::Protocol;
+    use crate::limits::PORT_WRITE_WITHIN;
+
+    #[test]
+    fn a_port_is_asked_for_the_settings_of_its_line() {
+        let scale = builder(Path::new("/dev/p"), &LineSettings::of(Protocol::AndScale));
+        let expected = serialport::new("/dev/p", 2400)
+            .parity(serialport::Parity::Even)
+            .data_bits(serialport::DataBits::Seven)
+            .stop_bits(serialport::StopBits::One)
+            .flow_control(serialport::FlowControl::None)
+            .timeout(PORT_READ_WITHIN);
+        assert_eq!(scale, expected);
+        let old = LineSettings::of(Protocol::Bci).at(19_200, Parity::Odd);
+        let expected = serialport::new("/dev/p", 19_200).parity(serialport::Parity::Odd).timeout(PORT_READ_WITHIN);
+        assert_eq!(builder(Path::new("/dev/p"), &old), expected);
+        assert_ne!(builder(Path::new("/dev/p"), &LineSettings::of(Protocol::Bci)), expected);
+    }
+
+    #[test]
+    fn a_line_that_nobody_reads_holds_up_no_longer_than_a_saying_may_last() {
+        let pair = nix::pty::openpty(None, None).unwrap();
+        let path = nix::unistd::ttyname(&pair.slave).unwrap();
+        let mut port = System.open(&path, &LineSettings::of(Protocol::Cms50V7)).unwrap();
+        let (out, end) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            // More than there is room for: a write of all at once waits for ever.
+            out.send(write(&mut port, &[0; 256 * 1024], &Clock::system()).map_err(|error| error.kind())).unwrap();
+        });
+        let written = end.recv_timeout(PORT_WRITE_WITHIN.saturating_mul(4));
+        assert_eq!(written, Ok(Err(io::ErrorKind::TimedOut)));
+        drop(pair);
+    }
+
+    #[test]
+    fn only_usb_adapters_are_listed() {
+        let port = |port_type| SerialPortInfo { port_name: "/dev/ttyUSB3".into(), port_type };
+        let usb = UsbPortInfo {
+            vid: 0x0403,
+            pid: 0x6001,
+            serial_number: Some("A1".into()),
+            manufacturer: None,
+            product: None,
+        };
+        let found = adapter(port(SerialPortType::UsbPort(usb))).unwrap();
+        assert_eq!((found.vendor, found.product, found.serial.as_deref()), (UsbId(0x0403), UsbId(0x6001), Some("A1")));
+        assert_eq!(found.path, Path::new("/dev/ttyUSB3"));
+        assert_eq!(adapter(port(SerialPortType::PciPort)), None);
+        // What this machine has is listed without a panic.
+        let _ = adapters();
+    }
 }

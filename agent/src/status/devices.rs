@@ -33,6 +33,9 @@ fn with_advice(device: &Json) -> Json {
 fn advice(device: &Json) -> Vec<String> {
     let state = serde_json::from_value::<DeviceState>(device["state"].clone()).ok();
     let mut advice: Vec<String> = state.and_then(for_state).into_iter().map(str::to_owned).collect();
+    if let Some(trouble) = device["port_trouble"].as_str() {
+        advice.push(trouble.to_owned());
+    }
     if device["is_unattributed"] == true {
         advice.push(
             "bound to nobody: bind it to a patient at the server, until then its readings are unattributed".into(),
@@ -98,6 +101,14 @@ pub fn text(list: &Json) -> Vec<String> {
         if list["running"] != true {
             continue;
         }
+        if let Some(line) = device["line"].as_str() {
+            lines.push(format!("  line: {line}"));
+        }
+        let tried: Vec<&str> =
+            device["lines_tried"].as_array().into_iter().flatten().filter_map(Json::as_str).collect();
+        if !tried.is_empty() {
+            lines.push(format!("  line: not found yet, tried in turn: {}", tried.join(", ")));
+        }
         let heard = match device["last_heard_ago_ms"].as_u64() {
             Some(age_ms) => format!("last readings {} ago", age(age_ms)),
             None => "no readings yet".to_owned(),
@@ -137,7 +148,7 @@ fn age(millis: u64) -> String {
 mod tests {
     use super::*;
     use crate::decode::Protocol;
-    use crate::devices::{DeviceConfig, SerialConfig, Source};
+    use crate::devices::{DeviceConfig, PortTrouble, SerialConfig, Source};
 
     fn config() -> Config {
         let serial = SerialConfig::new("/dev/ttyUSB0".into(), Protocol::Bci);
@@ -163,18 +174,23 @@ mod tests {
     fn what_is_wrong_is_told_with_what_to_do() {
         let device = json!({
             "name": "oximeter", "source": "bci on /dev/ttyUSB0", "state": DeviceState::Silent,
+            "line": "bci at 4800 8N1", "lines_tried": [], "port_trouble": PortTrouble::NotTaken.to_string(),
             "last_heard_ago_ms": 61_000, "battery_low": true, "is_unattributed": true, "overrun": 0,
             "frames_accepted": 120, "frames_refused": { "checksum": 3 },
         });
         let lines = text(&list(&config(), Some(&json!({ "devices": [device] }))));
-        assert_eq!(lines[1], "  silent, last readings 61 s ago, battery low");
-        assert_eq!(lines[2], "  frames: 120 accepted, refused: 3 checksum");
-        for (line, begin) in
-            lines[3..].iter().zip(["  → silent:", "  → bound to nobody", "  → its battery", "  → checksum:"])
-        {
+        assert_eq!(lines[1], "  line: bci at 4800 8N1");
+        assert_eq!(lines[2], "  silent, last readings 61 s ago, battery low");
+        assert_eq!(lines[3], "  frames: 120 accepted, refused: 3 checksum");
+        let begins =
+            ["  → silent:", "  → the port did not take", "  → bound to nobody", "  → its battery", "  → checksum:"];
+        for (line, begin) in lines[4..].iter().zip(begins) {
             assert!(line.starts_with(begin), "{line}");
         }
-        assert_eq!(lines.len(), 7);
+        assert_eq!(lines.len(), 9);
+        let tried = json!({ "name": "a", "source": "s", "lines_tried": ["bci at 4800 8N1", "bci at 19200 8O1"] });
+        let lines = text(&list(&config(), Some(&json!({ "devices": [tried] }))));
+        assert_eq!(lines[1], "  line: not found yet, tried in turn: bci at 4800 8N1, bci at 19200 8O1");
         let well =
             json!({ "name": "a", "state": DeviceState::Connected, "is_unattributed": false, "frames_refused": {} });
         assert!(advice(&well).is_empty());

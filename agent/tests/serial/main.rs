@@ -2,105 +2,21 @@
 #![allow(clippy::arithmetic_side_effects, clippy::disallowed_methods)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod home;
+mod spoken;
+
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use agent::decode::{Protocol, RefusedFrame};
-use agent::devices::{Counters, Joints, SerialConfig, serial};
+use agent::devices::SerialConfig;
 use agent::intake_item::Taken;
+use home::{Home, Instrument, values};
 use nix::fcntl::{Flock, FlockArg};
-use nix::pty::openpty;
-use nix::sys::termios::{SetArg, cfmakeraw, tcgetattr, tcsetattr};
-use nix::unistd::ttyname;
-use runtime::clock::Clock;
-use runtime::supervisor::Supervisor;
 use shared::reading::{NoReading, Outcome};
 use shared::wire::DeviceState;
-use tokio::sync::mpsc::{Receiver, channel};
-use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
-
-/// The device's end of a line.
-struct Instrument {
-    line: File,
-    _other_end: std::os::fd::OwnedFd,
-    path: PathBuf,
-}
-
-impl Instrument {
-    fn plugged_in() -> Self {
-        let pair = openpty(None, None).unwrap();
-        let mut termios = tcgetattr(&pair.slave).unwrap();
-        cfmakeraw(&mut termios);
-        tcsetattr(&pair.slave, SetArg::TCSANOW, &termios).unwrap();
-        let path = ttyname(&pair.slave).unwrap();
-        Self { line: File::from(pair.master), _other_end: pair.slave, path }
-    }
-
-    fn send(&mut self, bytes: &[u8]) {
-        self.line.write_all(bytes).unwrap();
-    }
-}
-
-/// The agent's end.
-struct Home {
-    taken: Receiver<Taken>,
-    counters: Arc<Counters>,
-    stop: CancellationToken,
-    owner: JoinSet<Result<(), serial::PortThreadLost>>,
-}
-
-impl Home {
-    fn with(config: SerialConfig, room: usize) -> Self {
-        let (out, taken) = channel(room);
-        let (counters, stop) = (Arc::new(Counters::default()), CancellationToken::new());
-        let joints = Joints {
-            device: "oximeter".parse().unwrap(),
-            clock: Clock::system(),
-            out,
-            counters: Arc::clone(&counters),
-            stop: stop.clone(),
-            progress: Supervisor::new().progress("device"),
-        };
-        let mut owner = JoinSet::new();
-        owner.spawn(serial::run(config, joints));
-        Self { taken, counters, stop, owner }
-    }
-
-    fn on(path: &Path, protocol: Protocol) -> Self {
-        Self::with(SerialConfig::new(path.to_owned(), protocol), 256)
-    }
-
-    async fn next(&mut self) -> Taken {
-        tokio::time::timeout(Duration::from_secs(8), self.taken.recv()).await.expect("nothing came").unwrap()
-    }
-
-    /// The next change of state; readings before it are passed over.
-    async fn next_state(&mut self) -> DeviceState {
-        loop {
-            if let Taken::Device(status) = self.next().await {
-                return status.state;
-            }
-        }
-    }
-
-    async fn next_outcomes(&mut self) -> Vec<Outcome> {
-        match self.next().await {
-            Taken::Readings { readings, .. } => readings.iter().map(|reading| reading.outcome).collect(),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    async fn stopped(mut self) {
-        self.stop.cancel();
-        let ended = tokio::time::timeout(Duration::from_secs(1), self.owner.join_next()).await;
-        ended.expect("the thread did not stop").unwrap().unwrap().unwrap();
-    }
-}
 
 /// A second of Nonin DF7.
 fn second(pulse: u8, spo2: u8) -> Vec<u8> {
@@ -116,10 +32,6 @@ fn second(pulse: u8, spo2: u8) -> Vec<u8> {
         packet.push(head.iter().fold(0, |sum: u8, octet| sum.wrapping_add(*octet)));
     }
     packet.repeat(3)
-}
-
-fn values(outcomes: &[Outcome]) -> Vec<String> {
-    outcomes.iter().filter_map(|o| if let Outcome::Value(v) = o { Some(v.decimal.to_string()) } else { None }).collect()
 }
 
 #[tokio::test]
@@ -239,8 +151,9 @@ async fn a_finger_off_is_said_each_second() {
 #[tokio::test]
 async fn a_nonin_device_is_told_its_format_if_configured() {
     let mut instrument = Instrument::plugged_in();
-    let config = SerialConfig::new(instrument.path.clone(), Protocol::NoninDf7);
-    let home = Home::with(SerialConfig { select_format: true, ..config }, 256);
+    let mut config = SerialConfig::new(instrument.path.clone(), Protocol::NoninDf7);
+    config.talk.select_format = true;
+    let home = Home::with(config, 256);
     let mut line = instrument.line.try_clone().unwrap();
     let reader = tokio::task::spawn_blocking(move || {
         let mut command = [0_u8; 6];
