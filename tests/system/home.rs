@@ -1,13 +1,13 @@
 //! A server, a home and what the store holds, for tests that run the real programs.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::Connection;
 use tests::binaries::Binaries;
 use tests::hub::{Hub, HubDevice, HubSource};
 use tests::server::{Addresses, Server};
+use tests::stored;
 
 pub(crate) const WARD: &str = "Test ward";
 
@@ -79,35 +79,20 @@ impl World {
 }
 
 pub(crate) fn store(data: &Path) -> Connection {
-    store_file(&data.join("store.sqlite"))
+    stored::open(data).unwrap()
 }
 
 /// A store's file, read beside whoever has it open.
 pub(crate) fn store_file(file: &Path) -> Connection {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    Connection::open_with_flags(file, flags).unwrap()
+    stored::open_file(file).unwrap()
 }
 
 /// How often each place of a record is stored, where that is not once.
 pub(crate) fn repeated(store: &Connection) -> Vec<(i64, i64, i64)> {
-    let sql = "SELECT stream, sequence, position FROM observation GROUP BY 1, 2, 3 HAVING count(*) > 1";
-    let mut statement = store.prepare(sql).unwrap();
-    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
-    rows.map(Result::unwrap).collect()
+    stored::repeated(store).unwrap()
 }
 
 /// Gaps inside streams: a sequence between the first and the last that is neither stored nor reported gone.
 pub(crate) fn gaps(store: &Connection) -> Vec<(i64, i64, i64)> {
-    let mut statement = store.prepare("SELECT stream, first, last FROM stream_range ORDER BY stream, first").unwrap();
-    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
-    let mut next: BTreeMap<i64, i64> = BTreeMap::new();
-    let mut gaps = Vec::new();
-    for (stream, first, last) in rows.map(Result::unwrap).collect::<Vec<(i64, i64, i64)>>() {
-        let expected = *next.get(&stream).unwrap_or(&1);
-        if first > expected {
-            gaps.push((stream, expected, first - 1));
-        }
-        next.insert(stream, last + 1);
-    }
-    gaps
+    stored::gaps(store).unwrap()
 }

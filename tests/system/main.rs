@@ -6,6 +6,7 @@
 mod backlog;
 mod clients;
 mod cloned_card;
+mod day;
 mod delivery;
 mod disk;
 mod door;

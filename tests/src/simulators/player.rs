@@ -42,7 +42,7 @@ const STEP: Duration = Duration::from_millis(10);
 /// How often a device listens for its host while it has nothing to say.
 const LISTENS_EVERY: Duration = Duration::from_millis(20);
 /// How long a device is quiet before its plug is pulled: what is not read by then goes with the plug.
-const QUIET_BEFORE_UNPLUG: Duration = Duration::from_millis(200);
+const QUIET_BEFORE_UNPLUG: Duration = Duration::from_millis(400);
 
 impl SimulatedDevice {
     /// Plugs it in and begins as soon as somebody opens the port.
@@ -253,7 +253,9 @@ impl Player {
         if trouble.wrong_speed {
             bytes = at_wrong_speed(&bytes, second);
         }
-        self.line.look();
+        if self.line.look() {
+            self.device.switched_on();
+        }
         let at_ms = wall_ms();
         match self.line.send(&bytes) {
             Sent::Taken => {

@@ -155,7 +155,7 @@ fn a_device_on_a_line_waits_for_its_hosts_word_and_knows_what_it_sent() {
 #[test]
 fn troubles_of_the_script_are_in_the_ledger() {
     let folder = tempfile::tempdir().unwrap();
-    let mut plan = DevicePlan::new(folder.path().join("a"), Protocol::NoninDf8, Course::Numbered(400), 200.0);
+    let mut plan = DevicePlan::new(folder.path().join("a"), Protocol::NoninDf8, Course::Numbered(400), 80.0);
     (plan.keeps_ledger, plan.waits_for_reader) = (true, true);
     plan.script = Script {
         seed: 1,
