@@ -8,6 +8,8 @@
 //! - BCI and CMS50 have bits of synchronisation only, but a value counts when it came three times in a row: noise of up to
 //!   24 octets holds at most four frames, so three alike are out of reach. A frame of noise passes unseen.
 
+use std::collections::BTreeSet;
+
 use super::align::{Aligned, align, must_be_stored};
 use crate::simulators::Protocol;
 use crate::simulators::ledger::{Fate, Played, Second};
@@ -193,7 +195,7 @@ impl Judge<'_> {
                 continue;
             }
             self.verdict.gaps += 1;
-            let is_unplugged = |second: &Second| matches!(second.fate, Fate::Unheard | Fate::Silent);
+            let is_unplugged = |second: &Second| matches!(second.fate, Fate::Unheard | Fate::Partly | Fate::Silent);
             let told = self
                 .evidence
                 .states
@@ -206,7 +208,7 @@ impl Judge<'_> {
         self.fail(unexplained);
     }
 
-    /// Each pulled plug is an absence, each opening a presence: in turn, and no more.
+    /// Each opening that gave readings is a presence and then an absence, in turn; and no port was opened but for a plug.
     fn states(&mut self) {
         let mut turns: Vec<&str> = Vec::new();
         for state in self.evidence.states.iter().map(|state| state.state.as_str()) {
@@ -214,12 +216,18 @@ impl Judge<'_> {
                 turns.push(state);
             }
         }
+        let openings: BTreeSet<u32> = self.places.iter().flatten().map(|place| self.ledger[*place].opening).collect();
+        let (openings, unplugs) = (openings.len() as u64, self.evidence.played.unplugs);
         // The port goes with the end of the course.
-        let pulled = self.evidence.played.unplugs + 1;
-        let expected: Vec<&str> = (0..pulled).flat_map(|_| ["connected", "absent"]).collect();
+        let expected: Vec<&str> = (0..openings).flat_map(|_| ["connected", "absent"]).collect();
+        let mut wrong = Vec::new();
         if turns != expected {
-            self.fail(vec![format!("pulled {pulled} times, and its states in the store are {turns:?}")]);
+            wrong.push(format!("heard in {openings} openings, and its states in the store are {turns:?}"));
         }
+        if openings > unplugs + 1 {
+            wrong.push(format!("unplugged {unplugs} times and heard in {openings} openings"));
+        }
+        self.fail(wrong);
     }
 
     /// Each noise is a refused frame at least, but for those that passed.

@@ -114,6 +114,21 @@ fn gaps_without_a_state_and_noise_without_a_refusal_are_found() {
     without.drain(1..3);
     let failures = failures_of(Protocol::NoninDf7, &stored(), &without, 3, 0);
     assert_eq!(failures.len(), 2, "{failures:?}");
+    let mut reopened = played();
+    reopened.ledger[80..].iter_mut().for_each(|second| second.opening = 3);
+    let mut more = states();
+    more.insert(3, State { tick: 795, state: "absent".to_owned() });
+    more.insert(4, State { tick: 800, state: "connected".to_owned() });
+    let readings = stored();
+    let evidence = Evidence {
+        protocol: Protocol::Bci,
+        played: &reopened,
+        readings: &readings,
+        states: &more,
+        refused: 3,
+        overrun: 0,
+    };
+    assert_eq!(judge(&evidence).failures, ["unplugged 1 times and heard in 3 openings"]);
     assert_eq!(failures_of(Protocol::Bci, &stored(), &states(), 0, 0), Vec::<String>::new(), "one noise may pass");
     let mut played = played();
     played.noises = 100;

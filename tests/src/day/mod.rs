@@ -35,8 +35,9 @@ use report::{DeviceReport, Report};
 
 /// Seconds of a day.
 pub const DAY_SECONDS: u64 = 86_400;
-/// What the devices of the home speak: Nonin's formats 8 and 7, and BCI, which a CMS50D+ speaks.
-pub const DEVICES: [Protocol; 3] = [Protocol::NoninDf8, Protocol::NoninDf7, Protocol::Bci];
+/// What the devices of the home speak: Nonin's formats 8 and 7, BCI, which an older CMS50D+ speaks, and the later CMS50's
+/// protocol, in which the hub must start the device and say each few seconds that it is still there.
+pub const DEVICES: [Protocol; 4] = [Protocol::NoninDf8, Protocol::NoninDf7, Protocol::Bci, Protocol::Cms50V7];
 
 const WARD: &str = "Test ward";
 /// Seconds in a thousand that have noise.
