@@ -173,11 +173,15 @@ impl Judge<'_> {
         }
     }
 
-    /// Whether there was noise between the second before a reading and the one after.
+    /// Whether there was noise between the second before a reading and the one after. Of readings of one tick it is not
+    /// known which came first.
     fn is_beside_noise(&self, reading: usize) -> bool {
-        let from = self.places[..reading].iter().rev().find_map(|place| *place).unwrap_or(0);
-        let to = self.places[reading..].iter().find_map(|place| *place).unwrap_or(self.ledger.len() - 1);
-        self.ledger[from..=to].iter().any(|second| second.fate == Fate::Noisy)
+        let tick = self.readings[reading].tick;
+        let placed = |(reading, place): (&Reading, &Option<usize>)| Some((reading.tick, (*place)?));
+        let placed = || self.readings.iter().zip(&self.places).filter_map(placed);
+        let from = placed().take_while(|(before, _)| *before < tick).last().map_or(0, |(_, place)| place);
+        let to = placed().find(|(after, _)| *after > tick).map_or(self.ledger.len(), |(_, place)| place + 1);
+        self.ledger.get(from..to).is_some_and(|between| between.iter().any(|second| second.fate == Fate::Noisy))
     }
 
     /// Each stretch that nobody heard, or heard in part, has its state in the store, between the readings around it.

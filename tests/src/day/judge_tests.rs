@@ -104,6 +104,10 @@ fn noise_may_make_a_few_readings_where_it_was_and_where_there_is_no_checksum() {
     readings.insert(20, made);
     assert_eq!(failures(&readings).len(), 1, "three of one noise are too many");
     let mut readings = stored();
+    readings.insert(23, made);
+    readings[19..24].iter_mut().for_each(|reading| reading.tick = 200);
+    assert!(failures(&readings).is_empty(), "one read of the port held it and what was before and behind");
+    let mut readings = stored();
     readings.insert(40, Reading { tick: 395, ..made });
     assert_eq!(failures(&readings).len(), 1, "no noise was there");
 }
