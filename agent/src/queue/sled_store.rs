@@ -38,7 +38,21 @@ fn refused(error: sled::Error) -> DiskRefused {
     }
 }
 
+/// Removes a snapshot that was being written when the process or the power ended. sled takes it for its newest one, finds
+/// it damaged, and opens nothing; the one before it is there until it is whole and has its name.
+fn remove_unfinished_snapshots(folder: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let is_unfinished = |name: &str| name.starts_with("snap.") && name.ends_with(".generating");
+        if entry.file_name().to_str().is_some_and(is_unfinished) {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 fn open_here(folder: &Path) -> Result<SledDatabase, DiskRefused> {
+    remove_unfinished_snapshots(folder)?;
     let db = Config::new()
         .path(folder)
         .cache_capacity(CACHE_BYTES)
@@ -49,6 +63,8 @@ fn open_here(folder: &Path) -> Result<SledDatabase, DiskRefused> {
         .map_err(refused)?;
     let tree = db.open_tree(TREE).map_err(refused)?;
     db.flush().map_err(refused)?;
+    // sled never syncs its settings, and opens nothing whose settings it cannot read.
+    File::open(folder.join("conf"))?.sync_all()?;
     let file = File::open(folder.join("db"))?;
     file.sync_all()?;
     sync_folder(folder)?;
@@ -135,6 +151,26 @@ mod tests {
             .unwrap();
         assert_eq!(seen, [1, 3]);
         assert_eq!(database.get(&[3]).unwrap(), Some(vec![3; 3]));
+    }
+
+    #[test]
+    fn a_snapshot_that_was_being_written_is_no_damage() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        let mut database = SledDisk.open(&path).unwrap();
+        database.write(vec![Change::Put(vec![1], vec![2])]).unwrap();
+        database.sync().unwrap();
+        drop(database);
+        std::fs::write(path.join("snap.00000000FFFFFFFF.generating"), b"half of on").unwrap();
+        let database = SledDisk.open(&path).unwrap();
+        assert_eq!(database.get(&[1]).unwrap(), Some(vec![2]));
+        drop(database);
+        assert!(
+            std::fs::read_dir(&path)
+                .unwrap()
+                .flatten()
+                .all(|entry| { !entry.file_name().to_string_lossy().ends_with(".generating") })
+        );
     }
 
     #[test]
