@@ -5,7 +5,9 @@
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use rustix::fs::{FlockOperation, flock};
 use sled::{Batch, Config, Db, Mode, Tree};
 
 use super::database::{Change, Database, Disk, DiskRefused};
@@ -14,6 +16,9 @@ use super::database::{Change, Database, Disk, DiskRefused};
 const CACHE_BYTES: u64 = 1024 * 1024;
 /// Octets of a segment, sled's unit of writing; it holds three of them in memory for each open database.
 const SEGMENT_BYTES: usize = 128 * 1024;
+/// How often, and at what pace, the lock of a database that was just closed is tried: for a second.
+const LOCK_TRIES: u32 = 100;
+const LOCK_TRIED_EVERY: Duration = Duration::from_millis(10);
 /// The one tree.
 const TREE: &str = "q";
 
@@ -51,7 +56,27 @@ fn remove_unfinished_snapshots(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Waits for the lock of a database that this process closed a moment ago: sled's threads let go of it when they are done,
+/// which may be after its handle is gone.
+fn await_lock(folder: &Path) -> io::Result<()> {
+    let file = match File::open(folder.join("db")) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    for _ in 0..LOCK_TRIES {
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            // sled takes it for itself; a failure is seen there.
+            Ok(()) => return Ok(flock(&file, FlockOperation::Unlock)?),
+            Err(rustix::io::Errno::WOULDBLOCK) => std::thread::sleep(LOCK_TRIED_EVERY),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
 fn open_here(folder: &Path) -> Result<SledDatabase, DiskRefused> {
+    await_lock(folder)?;
     remove_unfinished_snapshots(folder)?;
     let db = Config::new()
         .path(folder)
@@ -151,6 +176,21 @@ mod tests {
             .unwrap();
         assert_eq!(seen, [1, 3]);
         assert_eq!(database.get(&[3]).unwrap(), Some(vec![3; 3]));
+    }
+
+    #[test]
+    fn a_database_that_was_just_closed_opens_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        drop(SledDisk.open(&path).unwrap());
+        let file = File::open(path.join("db")).unwrap();
+        flock(&file, FlockOperation::LockExclusive).unwrap();
+        let closing = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(200));
+            drop(file);
+        });
+        assert!(SledDisk.open(&path).is_ok());
+        closing.join().unwrap();
     }
 
     #[test]
