@@ -8,7 +8,8 @@
 //! ```
 //! Read by key, because firmwares differ in which they send; dashes are no value. EXC comes last and has six digits: a
 //! line without it was cut. What the bits of ALARM mean is not published, so they are read and not used. There is no
-//! checksum; an octet changed on the way to another digit cannot be seen.
+//! checksum: SPO2, BPM and PI have as many digits as above, or dashes in their places, and no key comes twice, so that a lost
+//! or added octet is seen. An octet changed on the way to another digit cannot be.
 
 use arrayvec::ArrayVec;
 use shared::observation::DeviceTime;
@@ -102,7 +103,8 @@ impl<'a> Record<'a> {
     ///
     /// # Errors
     /// [`RefusedFrame::Marker`] where it is no such line, [`RefusedFrame::Length`] where a key is missing or EXC is not
-    /// whole, [`RefusedFrame::Unknown`] where a value is no number.
+    /// whole, [`RefusedFrame::Unknown`] where a value is no number of so many digits, [`RefusedFrame::Contradiction`] where a
+    /// key that is used comes twice: two lines whose end was lost.
     pub fn of(line: &'a [u8]) -> Result<Self, RefusedFrame> {
         let text = str::from_utf8(line).map_err(|_| RefusedFrame::Marker)?.trim_end();
         let mut words = text.split_ascii_whitespace();
@@ -114,12 +116,12 @@ impl<'a> Record<'a> {
         let (mut serial, mut perfusion, mut alarm) = (None, None, None);
         for (key, value) in words.filter_map(|word| word.split_once('=')) {
             match key {
-                "SN" => serial = Some(value),
-                "SPO2" => spo2 = Some(whole(value)?),
-                "BPM" => pulse = Some(whole(value)?),
-                "PI" => perfusion = Some(hundredths(value)?),
-                "ALARM" => alarm = Some(hexadecimal(value)?),
-                "EXC" if value.len() == 6 => exceptions = Some(Exceptions(hexadecimal(value)?)),
+                "SN" => once(&mut serial, value)?,
+                "SPO2" => once(&mut spo2, whole(value.strip_suffix('%').ok_or(RefusedFrame::Unknown)?)?)?,
+                "BPM" => once(&mut pulse, whole(value)?)?,
+                "PI" => once(&mut perfusion, hundredths(value)?)?,
+                "ALARM" => once(&mut alarm, hexadecimal(value)?)?,
+                "EXC" if value.len() == 6 => once(&mut exceptions, Exceptions(hexadecimal(value)?))?,
                 _ => {}
             }
         }
@@ -163,28 +165,30 @@ fn number<T: TryFrom<u32>>(digits: &[u8]) -> Option<T> {
     sum.and_then(|sum| T::try_from(sum).ok())
 }
 
-fn is_none(value: &str) -> bool {
-    !value.is_empty() && value.bytes().all(|octet| matches!(octet, b'-' | b'.'))
+/// Keeps what a key says, if it was not said before.
+fn once<T>(kept: &mut Option<T>, value: T) -> Result<(), RefusedFrame> {
+    if kept.replace(value).is_none() { Ok(()) } else { Err(RefusedFrame::Contradiction) }
 }
 
-/// A whole number with or without a per cent sign; dashes are none.
+/// Three digits; dashes in their places are none.
 fn whole<T: TryFrom<u32>>(value: &str) -> Result<Option<T>, RefusedFrame> {
-    let value = value.strip_suffix('%').unwrap_or(value);
-    if is_none(value) { Ok(None) } else { number(value.as_bytes()).map(Some).ok_or(RefusedFrame::Unknown) }
+    match value.as_bytes() {
+        b"---" => Ok(None),
+        digits @ [_, _, _] => number(digits).map(Some).ok_or(RefusedFrame::Unknown),
+        _ => Err(RefusedFrame::Unknown),
+    }
 }
 
-/// A decimal with or without a per cent sign, its digits kept; dashes are none.
+/// Two digits, a point, two digits and a per cent sign, the digits kept; dashes in their places are none.
 fn hundredths(value: &str) -> Result<Option<Decimal>, RefusedFrame> {
-    let value = value.strip_suffix('%').unwrap_or(value);
-    if is_none(value) {
-        return Ok(None);
+    match value.as_bytes() {
+        b"--.--%" => Ok(None),
+        [tens, ones, b'.', tenths, hundredths, b'%'] => {
+            let digits = number::<u32>(&[*tens, *ones, *tenths, *hundredths]).ok_or(RefusedFrame::Unknown)?;
+            Ok(Some(Decimal::new(digits.into(), -2)))
+        }
+        _ => Err(RefusedFrame::Unknown),
     }
-    let (before, behind) = value.split_once('.').unwrap_or((value, ""));
-    let exponent = i8::try_from(behind.len()).map_err(|_| RefusedFrame::Unknown)?.saturating_neg();
-    let digits: ArrayVec<u8, 9> = before.bytes().chain(behind.bytes()).take(9).collect();
-    let complete = !before.is_empty() && digits.len() == before.len().saturating_add(behind.len());
-    let mantissa = number::<u32>(&digits).filter(|_| complete).ok_or(RefusedFrame::Unknown)?;
-    Ok(Some(Decimal::new(mantissa.into(), exponent)))
 }
 
 fn hexadecimal(digits: &str) -> Result<u32, RefusedFrame> {
@@ -287,8 +291,8 @@ mod tests {
         );
         let perfusion = |text: &str| Record::of(LINE.replace("03.95%", text).as_bytes()).map(|read| read.perfusion);
         assert_eq!(perfusion("--.--%"), Ok(Some(None)));
-        assert_eq!(perfusion("0.02"), Ok(Some(Some(Decimal::new(2, -2)))));
-        for text in ["", ".5%", "1.2.3%", "+1%", "1234567890%", "1e3"] {
+        assert_eq!(perfusion("00.02%"), Ok(Some(Some(Decimal::new(2, -2)))));
+        for text in ["", "3.95%", "03.9%", "03.95", "003.95%", "+3.95%", "0.395%", "0-.95%", "--.-%", "1e3"] {
             assert_eq!(perfusion(text), Err(RefusedFrame::Unknown), "{text}");
         }
     }
@@ -302,6 +306,25 @@ mod tests {
             let (found, _) = units(format!("{}{LINE}", &whole[cut..]).as_bytes());
             assert!(found.len() <= 1, "begun at {cut}");
         }
+    }
+
+    #[test]
+    fn a_number_that_lost_a_digit_is_refused() {
+        for (whole, cut) in
+            [("098%", "98%"), ("098%", "09%"), ("098%", "0098%"), ("098%", "098"), ("096", "96"), ("096", "---6")]
+        {
+            let (found, tally) = units(LINE.replace(whole, cut).as_bytes());
+            assert_eq!((found.len(), tally.refused(RefusedFrame::Unknown)), (0, 1), "{cut}");
+        }
+        let dashes = LINE.replace("098%", "--%");
+        assert_eq!(units(dashes.as_bytes()).1.refused(RefusedFrame::Unknown), 1);
+    }
+
+    #[test]
+    fn two_lines_whose_end_was_lost_are_refused() {
+        let short = "02/22/16 22:47:46 SN=1 SPO2=098% BPM=096 ALARM=0000 EXC=000800";
+        let (found, tally) = units(format!("{short} {short}\n{short}\n").as_bytes());
+        assert_eq!((found.len(), tally.refused(RefusedFrame::Contradiction)), (1, 1));
     }
 
     #[test]
