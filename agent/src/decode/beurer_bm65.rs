@@ -8,7 +8,10 @@
 //! host  A3 n      device  result n, from 1: header, systolic - 25, diastolic - 25, pulse, month, day, hour, minute,
 //!                         year - 2000
 //! ```
-//! No checksum: the octets are a result only if their date is one.
+//! No checksum: the octets are a result only if their date is one. Behind octets that are none, a result begins with the header
+//! that the results before it had (AC until one was read): what begins elsewhere has its octets in each other's places.
+
+use std::cell::Cell;
 
 use shared::observation::DeviceTime;
 
@@ -73,20 +76,48 @@ impl Record {
     }
 }
 
+/// The header that results have where their source shows any.
+const HEADER: u8 = 0xAC;
+
 /// Results one behind the other, as the answers to `A3`.
-#[derive(Debug, Default)]
-pub struct Bm65Line(Gather<RECORD_BYTES>);
+#[derive(Debug)]
+pub struct Bm65Line {
+    gather: Gather<RECORD_BYTES>,
+    header: u8,
+    /// Octets were refused, and no result was read nor the line silent since.
+    is_lost: bool,
+}
+
+impl Default for Bm65Line {
+    fn default() -> Self {
+        Self { gather: Gather::default(), header: HEADER, is_lost: false }
+    }
+}
 
 impl Bm65Line {
     /// Takes one octet; gives the report that it completes.
     pub fn byte(&mut self, octet: u8, tally: &mut Tally) -> Option<Report> {
-        let head = |octets: &[u8]| if octets.len() < RECORD_BYTES { Head::Wanting } else { Head::Whole(RECORD_BYTES) };
-        self.0.octet(octet, tally, head, Record::of).map(|record| record.report())
+        let (header, is_lost) = (self.header, Cell::new(self.is_lost));
+        let head = |octets: &[u8]| match octets {
+            [first, ..] if is_lost.get() && *first != header => Head::Not(RefusedFrame::Marker),
+            octets if octets.len() < RECORD_BYTES => Head::Wanting,
+            _ => Head::Whole(RECORD_BYTES),
+        };
+        let record = self.gather.octet(octet, tally, head, |octets| {
+            let record = Record::of(octets);
+            is_lost.set(record.is_err());
+            record
+        });
+        self.is_lost = is_lost.get();
+        let record = record?;
+        self.header = record.header;
+        Some(record.report())
     }
 
-    /// Nothing more comes for now: a part of a result is none.
+    /// Nothing more comes for now: a part of a result is none, and what comes next is the beginning of one.
     pub fn quiet(&mut self, tally: &mut Tally) {
-        self.0.broken_off(tally);
+        self.gather.broken_off(tally);
+        self.is_lost = false;
     }
 }
 
@@ -114,6 +145,31 @@ mod tests {
             assert_eq!(Record::of(&bytes), Err(RefusedFrame::DeviceTime), "{place}");
         }
         assert_eq!(Record::of(&RECORD[..8]), Err(RefusedFrame::Length));
+    }
+
+    #[test]
+    fn an_octet_too_many_costs_its_result_and_moves_nothing_into_anothers_place() {
+        // The second window would be 152/80.
+        let bytes = [&[0xAC, 0x5F, 0x7F, 0x37, 72, 7, 28, 14, 30, 26][..], &RECORD].concat();
+        let (mut line, mut tally) = (Bm65Line::default(), Tally::default());
+        let found: Vec<_> = bytes.iter().filter_map(|octet| line.byte(*octet, &mut tally)).collect();
+        assert_eq!(found, [Record::of(&RECORD).unwrap().report()]);
+        assert_eq!((tally.accepted, tally.refused(RefusedFrame::DeviceTime)), (1, 1));
+    }
+
+    #[test]
+    fn results_of_another_header_are_found_by_it() {
+        let mut record = RECORD;
+        record[0] = 0x11;
+        let lost = [&record[..], &record[..4], &record, &record].concat();
+        let (mut line, mut tally) = (Bm65Line::default(), Tally::default());
+        assert_eq!(lost.iter().filter_map(|octet| line.byte(*octet, &mut tally)).count(), 3);
+        // Before one was read, only silence tells where the next begins.
+        let (mut line, mut tally) = (Bm65Line::default(), Tally::default());
+        let begun = [&record[..4], &record, &record].concat();
+        assert_eq!(begun.iter().filter_map(|octet| line.byte(*octet, &mut tally)).count(), 0);
+        line.quiet(&mut tally);
+        assert_eq!(record.iter().filter_map(|octet| line.byte(*octet, &mut tally)).count(), 1);
     }
 
     #[test]
