@@ -142,7 +142,8 @@ impl Frame {
         let quality = Quality::SEARCHING
             .when(self.searching() || self.bit4())
             .and(Quality::DESATURATION.when(self.bit5() && self.spo2().is_some()))
-            .and(Quality::WEAK_SIGNAL.when(tells_strength && self.strength() == 0));
+            .and(Quality::WEAK_SIGNAL.when(tells_strength && self.strength() == 0))
+            .and(Quality::SENSOR_ALARM.when(self.probe_error()));
         // Without a finger a number is not of a finger.
         let believed = !self.probe_error();
         let pulse = self.pulse().filter(|_| believed).map(u16::from).ok_or(self.absence());

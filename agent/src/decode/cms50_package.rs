@@ -230,7 +230,8 @@ impl Live {
         let quality = Quality::SEARCHING
             .when(searching)
             .and(Quality::DESATURATION.when(self.falling() && self.spo2().is_some()))
-            .and(Quality::WEAK_SIGNAL.when(tells_strength && self.strength() == 0));
+            .and(Quality::WEAK_SIGNAL.when(tells_strength && self.strength() == 0))
+            .and(Quality::SENSOR_ALARM.when(self.probe_error()));
         let absence = match (self.probe_error(), searching) {
             (true, _) => NoReading::SensorOff,
             (false, true) => NoReading::Searching,

@@ -53,7 +53,7 @@ mod tests {
         let pulse = Reading::value(Metric::PulseRate, 72.into(), Unit::PerMinute, Quality::SEARCHING);
         assert_eq!(read.readings[..], [spo2, pulse]);
         let off = report(&[0x85, 50, 0x10, 72, 97]).unwrap();
-        assert_eq!(off.readings[0], Reading::none(Metric::SpO2, NoReading::SensorOff, Quality::GOOD));
+        assert_eq!(off.readings[0], Reading::none(Metric::SpO2, NoReading::SensorOff, Quality::SENSOR_ALARM));
     }
 
     #[test]
