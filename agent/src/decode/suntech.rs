@@ -11,8 +11,11 @@
 //! ```
 //! Little-endian. An error other than 0: the measurement came to nothing. Zeros everywhere: nothing was measured since the
 //! module was switched on.
+//!
+//! The sum does not see an octet too many that equals it. Such an octet pushes the mean pressure out of its place, so a result
+//! whose mean is not between its pressures is questionable as a whole.
 
-use shared::reading::NoReading;
+use shared::reading::{NoReading, Quality};
 
 use super::cuff::{self, Cuff};
 use super::cursor::Cursor;
@@ -71,6 +74,12 @@ pub struct BloodPressure {
 }
 
 impl BloodPressure {
+    /// Whether the mean pressure, if sent, is between the others.
+    #[must_use]
+    pub const fn is_coherent(&self) -> bool {
+        self.mean == 0 || (self.diastolic <= self.mean && self.mean <= self.systolic)
+    }
+
     /// Whether nothing has been measured yet.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
@@ -131,7 +140,12 @@ impl Packet {
             pulse: result.pulse.into(),
         };
         let measured = if result.error == 0 { Ok(measured) } else { Err(NoReading::MeasurementFailed) };
-        (!result.is_empty()).then(|| cuff::report(measured))
+        (!result.is_empty()).then(|| {
+            let mut report = cuff::report(measured);
+            let doubt = Quality::QUESTIONABLE.when(!result.is_coherent());
+            report.readings.iter_mut().for_each(|reading| reading.quality = reading.quality.and(doubt));
+            report
+        })
     }
 }
 
@@ -159,7 +173,7 @@ impl SuntechLine {
 mod tests {
     #![allow(clippy::arithmetic_side_effects)]
     use shared::metric::Metric;
-    use shared::reading::{Outcome, Quality, Reading};
+    use shared::reading::{Outcome, Reading};
     use shared::units::Unit;
 
     use super::*;
@@ -194,6 +208,14 @@ mod tests {
         let no_pulse = Packet::of(&result(115, 74, 0, 0, 0)).unwrap().report().unwrap();
         assert_eq!(no_pulse.readings.len(), 3, "no mean, and a pulse that is missing");
         assert!(no_pulse.readings.iter().any(|r| r.outcome == Outcome::None(NoReading::MissingData)));
+    }
+
+    #[test]
+    fn a_result_whose_mean_is_not_between_its_pressures_is_questionable() {
+        for (mean, is_doubted) in [(74, false), (115, false), (0, false), (73, true), (116, true)] {
+            let report = Packet::of(&result(115, 74, 85, mean, 0)).unwrap().report().unwrap();
+            assert!(report.readings.iter().all(|reading| reading.quality.is_gated() == is_doubted), "{mean}");
+        }
     }
 
     #[test]
