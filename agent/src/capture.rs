@@ -116,7 +116,8 @@ fn line(protocol: Protocol, pieces: &[Vec<u8>]) -> Vec<Found> {
         let piece = place.saturating_add(1);
         decoder.push(bytes, at, &mut |moment| found.push(Found::Report { piece, report: Box::new(moment.report) }));
     }
-    let last = decoder.finish();
+    let silence = Captured { tick: Tick::from_millis(3_600_000), ..at };
+    let last = std::iter::from_fn(|| decoder.expire(silence));
     found.extend(last.map(|moment| Found::Report { piece: pieces.len(), report: Box::new(moment.report) }));
     found.push(Found::Counted(decoder.take_tally()));
     found

@@ -3,8 +3,9 @@
 //! Source: as in [`super::cms50_package`].
 //!
 //! No checksum: packages must prove themselves before any is believed, and a live value must come several times. A stored
-//! second has no time of its own: it counts from its segment's beginning, so one behind a loss is refused, and one whose
-//! segment did not say when it began. Neither live nor stored values say which user they are of.
+//! package is given when the one behind it begins or the line is silent, because an octet too many in it is seen only then. A
+//! stored second has no time of its own: it counts from its segment's beginning, so one behind a loss is refused, and one whose
+//! segment did not say when it began, or of which user it is. Live values do not say whose they are.
 
 use arrayvec::ArrayVec;
 use shared::metric::Metric;
@@ -35,6 +36,8 @@ const STRENGTH_INVALID: u8 = 15;
 /// A segment of the device's memory on its way.
 #[derive(Debug, Default)]
 struct Segment {
+    /// The user and the segment's number, as the first of its headers says them.
+    owner: Option<[u8; 2]>,
     date: Option<[u8; 4]>,
     clock: Option<[u8; 3]>,
     /// When the next second of it was, while no loss made that unsure.
@@ -44,6 +47,18 @@ struct Segment {
 }
 
 impl Segment {
+    /// Takes whose the next part of its beginning is. One that is not of the part before it begins another segment.
+    fn is_of(&mut self, owner: [u8; 2], tally: &mut Tally) {
+        if self.owner.is_some_and(|before| before != owner) {
+            // With both parts it was whole; without, its other part is of another segment.
+            if self.date.is_none() || self.clock.is_none() {
+                tally.refuse(RefusedFrame::Contradiction, 1);
+            }
+            *self = Self::default();
+        }
+        self.owner = Some(owner);
+    }
+
     /// Takes a part of its beginning.
     fn begins(&mut self) {
         self.number = 0;
@@ -69,8 +84,12 @@ impl Segment {
             [saturation, rate, ..] => (spo2(saturation), pulse(rate), None),
             _ => return,
         };
-        let mut report =
-            Report { device_time: Some(time), memory: Some(Memory::of(record, octets)), ..Report::default() };
+        let mut report = Report {
+            device_time: Some(time),
+            memory: Some(Memory::of(record, octets)),
+            slot: self.owner.map(|[user, _]| user),
+            ..Report::default()
+        };
         let mut add = |metric, unit, value: Option<Decimal>| {
             report.add(match value {
                 Some(decimal) => Reading::value(metric, decimal, unit, Quality::GOOD),
@@ -82,7 +101,7 @@ impl Segment {
         if let Some(index) = index {
             add(Metric::PerfusionIndex, UnitOfMeasure::Percent, index.map(hundredths));
         }
-        // A package has three seconds at most, and they are given before the next is read.
+        // A package has three seconds at most, and they are given before the next.
         let _ = self.waiting.try_push(report);
     }
 
@@ -100,6 +119,8 @@ pub struct Cms50V7Line {
     unproven: Quality,
     tells_strength: bool,
     segment: Segment,
+    /// The seconds that wait in the segment may be given: another package began, or the line was silent.
+    is_proven: bool,
 }
 
 impl Default for Cms50V7Line {
@@ -110,6 +131,7 @@ impl Default for Cms50V7Line {
             unproven: Quality::GOOD,
             tells_strength: false,
             segment: Segment::default(),
+            is_proven: false,
         }
     }
 }
@@ -117,7 +139,20 @@ impl Default for Cms50V7Line {
 impl Cms50V7Line {
     /// Takes bytes from the front until something is heard or none are left; first what waits of a stored package.
     pub fn hear(&mut self, bytes: &mut &[u8], tally: &mut Tally) -> Option<Heard> {
-        self.segment.pop().or_else(|| Marked::hear(self, bytes, tally))
+        self.proven().or_else(|| Marked::hear(self, bytes, tally))
+    }
+
+    /// Nothing more comes for now: gives the next second of a stored package that nothing followed.
+    pub fn quiet(&mut self) -> Option<Report> {
+        self.is_proven = self.bytes.is_empty();
+        match self.proven()? {
+            Heard::Report(report) => Some(report),
+            Heard::Unit(_) => None,
+        }
+    }
+
+    fn proven(&mut self) -> Option<Heard> {
+        if self.is_proven { self.segment.pop() } else { None }
     }
 }
 
@@ -127,7 +162,7 @@ impl Marked<PACKAGE_BYTES_MAX> for Cms50V7Line {
 
     /// Live packages only.
     fn whole(&self, octets: [u8; PACKAGE_BYTES_MAX]) -> Option<Live> {
-        if self.bytes.is_empty() { Live::whole(octets) } else { None }
+        if self.bytes.is_empty() && self.segment.waiting.is_empty() { Live::whole(octets) } else { None }
     }
 
     fn octet(&mut self, byte: u8, tally: &mut Tally) -> Option<Heard> {
@@ -148,6 +183,11 @@ impl Marked<PACKAGE_BYTES_MAX> for Cms50V7Line {
         }
         self.bytes.push(byte);
         let kind = *self.bytes.first()?;
+        if self.bytes.len() == 1 && !self.segment.waiting.is_empty() {
+            // A package has its first octet and no other, so the one before it was whole.
+            self.is_proven = true;
+            return self.proven();
+        }
         if length_of(kind).is_some_and(|length| self.bytes.len() < length) {
             return None;
         }
@@ -187,11 +227,13 @@ impl Cms50V7Line {
         let believed = self.belief.good(tally);
         let package = Package::of(bytes).ok()?;
         match (kind, package.payload.as_slice()) {
-            (STORED_DATE, [_, _, date @ ..]) => {
+            (STORED_DATE, [user, segment, date @ ..]) => {
+                self.segment.is_of([*user, *segment], tally);
                 self.segment.date = date.first_chunk().copied();
                 self.segment.begins();
             }
-            (STORED_TIME, [_, _, clock @ ..]) => {
+            (STORED_TIME, [user, segment, clock @ ..]) => {
+                self.segment.is_of([*user, *segment], tally);
                 self.segment.clock = clock.first_chunk().copied();
                 self.segment.begins();
             }
@@ -199,7 +241,8 @@ impl Cms50V7Line {
             (STORED_WITH_PERFUSION, second) if believed => self.segment.second(second),
             _ => {}
         }
-        self.segment.pop()
+        self.is_proven = false;
+        None
     }
 
     fn break_off(&mut self, tally: &mut Tally) {
@@ -211,7 +254,7 @@ impl Cms50V7Line {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use shared::reading::Outcome;
 
     use super::super::tests::at;
@@ -224,9 +267,16 @@ mod tests {
         [0x07, 0x80, 0x80, 0x80, 0x94, 0x9A, 0x8C, 0x9F, 0x12, 0x80, 0x80, 0x80, 0x97, 0xBB, 0xBA, 0x80];
     const STORED_SECONDS: [u8; 8] = [0x0F, 0x80, 0xE1, 0xC8, 0xFF, 0x80, 0xE2, 0xC9];
 
+    /// A segment's beginning and three packages of it, 96/70 up to 98/75, as one frame and its parts as others.
+    pub(in crate::decode) fn stored() -> Vec<Vec<u8>> {
+        let package = |n: u8| vec![0x0F, 0x80, 0xE0 | n, 0xC6 | n, 0xE1, 0xC7, 0xE2, 0xC8 | n];
+        vec![[&BEGAN[..], &package(0), &package(1), &package(2)].concat()]
+    }
+
     fn moments(bytes: &[u8]) -> (Vec<Moment>, Tally) {
         let mut decoder = StreamDecoder::new(Protocol::Cms50V7);
-        let moments = decoder.moments(bytes, at(0));
+        let mut moments = decoder.moments(bytes, at(0));
+        moments.extend(std::iter::from_fn(|| decoder.expire(at(1000))));
         (moments, decoder.take_tally())
     }
 
@@ -258,6 +308,40 @@ mod tests {
         assert_eq!(values(&found[1]), [None, None], "127 and 0 are no data");
         assert_eq!(found[5].report.memory, Some(Memory::of(5, &[98, 73])));
         assert_eq!(tally.refused_in_all(), 0);
+    }
+
+    #[test]
+    fn a_stored_package_waits_for_the_next_or_for_silence() {
+        let mut decoder = StreamDecoder::new(Protocol::Cms50V7);
+        assert!(decoder.moments(&[&BEGAN[..], &STORED_SECONDS].concat(), at(0)).is_empty());
+        assert_eq!(decoder.moments(&STORED_SECONDS[..1], at(5)).len(), 3);
+        assert!(decoder.moments(&STORED_SECONDS[1..], at(10)).is_empty());
+        assert_eq!(decoder.expire(at(209)), None);
+        assert_eq!(std::iter::from_fn(|| decoder.expire(at(210))).count(), 3);
+        assert!(decoder.moments(&STORED_SECONDS, at(300)).is_empty(), "the segment goes on");
+        assert_eq!(decoder.moments(&[0x0D], at(900)).len(), 3);
+    }
+
+    #[test]
+    fn an_octet_too_many_refuses_its_stored_package() {
+        let (found, tally) = moments(&[&BEGAN[..], &[0x0F, 0x80, 0xE2, 0xFF, 0xC8, 0xE2, 0xC8, 0xE2, 0xC8]].concat());
+        assert_eq!((found.len(), tally.refused(RefusedFrame::Marker)), (0, 1));
+    }
+
+    #[test]
+    fn stored_seconds_are_of_the_user_that_both_headers_name() {
+        let slot = |date_user: u8, clock_user: u8| {
+            let mut began = BEGAN;
+            (began[2], began[10]) = (0x80 | date_user, 0x80 | clock_user);
+            let (found, tally) = moments(&[&began[..], &STORED_SECONDS].concat());
+            let slots: Vec<_> = found.iter().map(|moment| moment.report.slot).collect();
+            (slots, tally.refused(RefusedFrame::Contradiction))
+        };
+        assert_eq!(slot(0, 0), (vec![Some(0); 3], 0));
+        assert_eq!(slot(1, 1), (vec![Some(1); 3], 0));
+        assert_eq!(slot(1, 0), (vec![], 1));
+        let of_two = [&BEGAN[..], &STORED_SECONDS, &BEGAN, &STORED_SECONDS].concat();
+        assert_eq!(moments(&of_two).0.len(), 6, "one segment behind another");
     }
 
     #[test]

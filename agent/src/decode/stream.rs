@@ -19,7 +19,7 @@ use super::nonin_df13::Df13Line;
 use super::nonin_packet::{self, PacketLine, Variant};
 use super::suntech::SuntechLine;
 use super::window::Window;
-use super::{Memory, Moment, Protocol, Report, Tally};
+use super::{Memory, Moment, Protocol, RefusedFrame, Report, Tally};
 
 /// What an oximeter said in one frame or packet, before seconds are made of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,6 +133,7 @@ impl Line {
             Self::Ua767(line) => return line.quiet(tally),
             Self::Scale(line) => line.quiet(tally),
             Self::Bm65(line) => line.quiet(tally),
+            Self::Cms50V7(line) => return line.quiet(),
             _ => {}
         }
         None
@@ -181,6 +182,7 @@ impl StreamDecoder {
             _ => Window::of(second, 1, 1),
         };
         let quiet_after = match protocol {
+            Protocol::Cms50V7 => second.checked_div(5),
             Protocol::AndUa767pc => second.saturating_mul(3).checked_div(10),
             Protocol::BeurerBm65 => Some(second),
             Protocol::AndScale => Some(second.saturating_mul(3)),
@@ -192,7 +194,9 @@ impl StreamDecoder {
     /// Takes bytes that came in at `at` and gives each moment that they complete to `out`, in order.
     pub fn push(&mut self, bytes: &[u8], at: Captured, out: &mut impl FnMut(Moment)) {
         if !bytes.is_empty() {
-            self.quiet(at).into_iter().for_each(&mut *out);
+            while let Some(moment) = self.quiet(at) {
+                out(moment);
+            }
             self.heard = Some(at);
         }
         let mut rest = bytes;
@@ -211,25 +215,33 @@ impl StreamDecoder {
         moments
     }
 
-    /// Gives the moment of a second that has passed without the frames that would have completed it.
+    /// Gives the moment of a second that has passed without the frames that would have completed it, or the next of those that
+    /// silence completes.
     pub fn expire(&mut self, now: Captured) -> Option<Moment> {
         self.quiet(now).or_else(|| self.window.expire(now, &mut self.tally))
     }
 
-    /// Notes silence, once; gives what only silence completes.
+    /// Notes silence, once; gives one after the other what only silence completes.
     fn quiet(&mut self, now: Captured) -> Option<Moment> {
         let (heard, after) = (self.heard?, self.quiet_after?);
         if now.tick.since(heard.tick) < after {
             return None;
         }
-        self.heard = None;
-        Some(self.line.quiet(&mut self.tally)?.at(heard))
+        let completed = self.line.quiet(&mut self.tally);
+        if completed.is_none() {
+            self.heard = None;
+        }
+        Some(completed?.at(heard))
     }
 
-    /// Ends the line: gives what the second so far holds, and forgets everything but the tally.
+    /// Ends the line: gives what the second so far holds, and forgets everything but the tally. Of several moments that only
+    /// silence completes it gives the first and counts the others as refused; [`Self::expire`] gives all.
     pub fn finish(&mut self) -> Option<Moment> {
         let heard = self.heard.take();
         let last = heard.and_then(|heard| Some(self.line.quiet(&mut self.tally)?.at(heard)));
+        while last.is_some() && self.line.quiet(&mut self.tally).is_some() {
+            self.tally.refuse(RefusedFrame::Unproven, 1);
+        }
         self.line = Line::of(self.protocol);
         last.or_else(|| self.window.finish(&mut self.tally))
     }
