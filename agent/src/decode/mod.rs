@@ -40,4 +40,6 @@ pub use report::{Memory, Moment, Readings, Report};
 pub use stream::{Heard, StreamDecoder, Unit};
 
 #[cfg(test)]
+mod slips;
+#[cfg(test)]
 pub(crate) mod tests;

@@ -51,7 +51,7 @@ pub(crate) fn df13_frame(status: u16, pulse: u16, spo2: u8) -> Vec<u8> {
 }
 
 /// One second of a protocol's line.
-fn second(protocol: Protocol, pulse: u16, spo2: u8) -> Vec<u8> {
+pub(super) fn second(protocol: Protocol, pulse: u16, spo2: u8) -> Vec<u8> {
     let [high, low] = [u8::try_from(pulse >> 7).unwrap(), u8::try_from(pulse & 127).unwrap()];
     match protocol {
         Protocol::NoninDf2 => nonin_packet(Variant::Df2, pulse, spo2, 0x80).repeat(3),
@@ -83,7 +83,7 @@ fn frame(protocol: Protocol, pulse: u8) -> Vec<u8> {
 }
 
 /// A measurement of a device that makes one at a time. Beside the pulse, all is the same each time.
-fn measurement(protocol: Protocol, pulse: u8) -> Vec<u8> {
+pub(super) fn measurement(protocol: Protocol, pulse: u8) -> Vec<u8> {
     match protocol {
         Protocol::SuntechNibp => {
             let mut packet = vec![0x3E, 0x18, 120, 0, 80, 0, 30, 1, 0, 0, 0, 0, 0, 0, 0, 0, pulse, 0, 93, 0, 0, 0, 0];
@@ -234,6 +234,20 @@ fn a_finger_off_is_an_observation_each_second() {
 }
 
 #[test]
+fn a_second_in_which_the_finger_left_is_gated() {
+    let (bci, bci_off) = ([0x85, 50, 7, 72, 97], [0x85, 50, 0x17, 72, 97]);
+    let (cms50, cms50_off) =
+        (&second(Protocol::Cms50V7, 72, 97)[..9], [1, 0x81, 0x85, 0xBC, 0x87, 0xC8, 0xE1, 0x80, 0x80]);
+    for (protocol, good, off) in [(Protocol::Bci, &bci[..], &bci_off[..]), (Protocol::Cms50V7, cms50, &cms50_off)] {
+        let bytes = [good.repeat(60), good.repeat(3), off.repeat(57)].concat();
+        let moments = StreamDecoder::new(protocol).moments(&bytes, at(0));
+        let gated: Vec<bool> = moments.iter().map(|moment| moment.report.readings[0].quality.is_gated()).collect();
+        assert_eq!(gated, [false, true], "{protocol}");
+        assert_eq!(values(&moments[1]), (Some(72), Some(97)), "{protocol}: kept, and flagged");
+    }
+}
+
+#[test]
 fn a_cut_line_gives_its_last_second_and_starts_afresh() {
     let mut decoder = StreamDecoder::new(Protocol::NoninDf7);
     let mut cut = nonin_packet(Variant::Df7, 70, 97, 0x80);
@@ -330,6 +344,31 @@ proptest! {
         let moments = decoder.moments(&second(protocol, after, 91).repeat(6), at(5000));
         let last = moments.last().map(values);
         prop_assert_eq!(last, Some((Some(i64::from(after)), Some(91))));
+    }
+
+    #[test]
+    fn a_board_that_sends_three_octets_is_read_again_behind_garbage(
+        garbage in proptest::collection::vec(any::<u8>(), 0..300),
+        after in 100_u8..127,
+    ) {
+        let mut decoder = StreamDecoder::new(Protocol::NoninDf8);
+        decoder.moments(&[0x80, 72, 97].repeat(6), at(0));
+        decoder.moments(&garbage, at(8000));
+        let moments = decoder.moments(&[0x80, after, 91].repeat(20), at(30_000));
+        let good = moments.iter().rev().take_while(|it| values(it) == (Some(after.into()), Some(91))).count();
+        // Garbage may have looked like frames of four octets.
+        prop_assert!(good >= 9, "{good} of 20");
+    }
+
+    #[test]
+    fn garbage_alone_is_no_reading(
+        // These two have neither a checksum nor many frames in a row to prove themselves by.
+        protocol in any_protocol().prop_filter("prove themselves", |it| !matches!(it, Protocol::NoninDf8 | Protocol::BeurerBm65)),
+        garbage in proptest::collection::vec(any::<u8>(), 0..2000),
+    ) {
+        let mut decoder = StreamDecoder::new(protocol);
+        let moments = decoder.moments(&garbage, at(0));
+        prop_assert!(moments.is_empty() && decoder.expire(at(9000)).is_none(), "{moments:?}");
     }
 
     /// Garbage costs at most two of the frames behind it, beside those that a protocol without a checksum asks for before it
