@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rusqlite::{OptionalExtension, params};
 use sha2::{Digest, Sha256};
+use shared::metric::Metric;
 use shared::observation::{DeviceRecordId, DeviceTime, Observation};
 use shared::plausibility::usability;
 use shared::time::Timestamp;
@@ -91,7 +92,8 @@ fn observe(
     work: &mut Work,
 ) -> Result<(), StoreError> {
     let binding = attribute(taking, place, observation)?;
-    let digest = observation.from_memory.as_ref().map(memory_digest).transpose()?;
+    let of_memory = |id| memory_digest(id, observation.reading.metric);
+    let digest = observation.from_memory.as_ref().map(of_memory).transpose()?;
     let repeat_of = digest.map(|digest| earlier(taking, &digest)).transpose()?.flatten();
     let (captured, metric) = (&observation.captured, observation.reading.metric);
     let age_ms = timing::age_ms(captured, &place.journey);
@@ -198,13 +200,13 @@ fn device_time(time: &DeviceTime) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")
 }
 
-/// SHA-256 over the whole identity of a record in a device's memory.
-fn memory_digest(id: &DeviceRecordId) -> Result<[u8; 32], StoreError> {
+/// SHA-256 over the whole identity of a record in a device's memory, and the metric: one record of a cuff has several.
+fn memory_digest(id: &DeviceRecordId, metric: Metric) -> Result<[u8; 32], StoreError> {
     if id.identity.len() > DEVICE_IDENTITY_BYTES_MAX {
         return Err(StoreError::OverLimit("octets in a device's identity"));
     }
     let bytes = shared::wire::to_bytes(id).map_err(|_| StoreError::OverLimit("a device record's identity"))?;
-    Ok(Sha256::digest(bytes).into())
+    Ok(Sha256::new().chain_update(bytes).chain_update(metric.name()).finalize().into())
 }
 
 fn earlier(taking: &Taking<'_>, digest: &[u8; 32]) -> Result<Option<i64>, StoreError> {

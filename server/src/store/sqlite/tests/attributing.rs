@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use shared::id::TokenId;
+use shared::metric::Metric;
 use shared::observation::DeviceRecordId;
 use shared::wire::Entry;
 
@@ -109,6 +110,22 @@ fn a_repeat_out_of_a_devices_memory_is_not_evaluated() {
     let told = told(&world);
     assert_eq!((told.len(), told[0].1.history), (1, true));
     assert_eq!(world.number("SELECT count(*) FROM observation WHERE repeat_of = 1"), 1);
+}
+
+#[test]
+fn each_metric_of_one_record_of_a_memory_counts_once() {
+    let mut world = World::new();
+    let mut pulse = world.observation(49_000, 97);
+    pulse.from_memory = Some(DeviceRecordId { identity: "501234".to_owned(), record: 7, time: None, digest: [1; 16] });
+    let mut other = pulse.clone();
+    other.reading.metric = if pulse.reading.metric == Metric::PulseRate { Metric::SpO2 } else { Metric::PulseRate };
+    for number in [1, 2] {
+        let both = [&pulse, &other].map(|observation| Entry::Observation(observation.clone()));
+        world.take(batch(vec![record(number, 1, both.to_vec())]));
+    }
+    assert_eq!(told(&world).len(), 2);
+    assert_eq!(world.number("SELECT count(*) FROM observation WHERE repeat_of IS NULL"), 2);
+    assert_eq!(world.number("SELECT count(*) FROM observation WHERE repeat_of = 2 AND place = 4"), 1);
 }
 
 #[test]
