@@ -130,4 +130,15 @@ mod tests {
     fn the_arguments_fit_together() {
         Arguments::command().debug_assert();
     }
+
+    #[test]
+    fn a_capture_is_of_a_characteristic_a_protocol_or_a_model() {
+        let is_read = |rest: &[&str]| {
+            let all = ["hub-agent", "decode", "--hex", "00"].into_iter().chain(rest.iter().copied());
+            Arguments::try_parse_from(all).is_ok()
+        };
+        assert!(is_read(&["--protocol", "bci"]) && is_read(&["--characteristic", "2A35", "--model", "BM85"]));
+        assert!(is_read(&["--model", "beurer-bm65"]) && is_read(&["--model", "beurer-bm65", "--protocol", "bci"]));
+        assert!(!is_read(&[]) && !is_read(&["--protocol", "bci", "--characteristic", "2A35"]));
+    }
 }

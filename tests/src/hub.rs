@@ -44,6 +44,13 @@ pub enum HubSource {
         /// What it speaks, as in a configuration.
         protocol: &'static str,
     },
+    /// A serial port of a model that is known.
+    Model {
+        /// Its name.
+        path: PathBuf,
+        /// Which, as in a configuration.
+        model: &'static str,
+    },
     /// A recording of values.
     Replay {
         /// The CSV.
@@ -156,6 +163,9 @@ impl Hub {
             match &device.source {
                 HubSource::Serial { path, protocol } => {
                     write!(text, "source = \"serial\"\npath = {path:?}\nprotocol = \"{protocol}\"\n")?;
+                }
+                HubSource::Model { path, model } => {
+                    write!(text, "source = \"serial\"\npath = {path:?}\nmodel = \"{model}\"\n")?;
                 }
                 HubSource::Replay { path, speed, columns, repeat } => {
                     write!(text, "source = \"replay\"\npath = {path:?}\nspeed = {speed:?}\nloop = {repeat}\n")?;

@@ -22,6 +22,7 @@ mod planted;
 mod planted_live;
 mod reload;
 mod restoring;
+mod serial_devices;
 mod stolen_disk;
 mod sync_order;
 mod tap;

@@ -16,7 +16,7 @@ use super::presence::Presence;
 use super::probe::Chooser;
 use super::{Joints, SerialConfig};
 use crate::decode::talk::Talk;
-use crate::decode::{Moment, StreamDecoder};
+use crate::decode::{Moment, StreamDecoder, Tally};
 use crate::limits::{
     OUTBOX_MAX, OUTBOX_STOP_WITHIN, PORT_READ_BYTES_MAX, PORT_READ_WITHIN, PORT_WRITE_WITHIN, REOPEN_FIRST, REOPEN_MAX,
 };
@@ -121,7 +121,8 @@ impl<P: Ports> Line<P> {
             is_deaf = self.presence.is_deaf(self.joints.clock.tick());
         }
         let last = self.decoder.finish();
-        self.keep(last.into_iter().collect());
+        let tally = self.decoder.take_tally();
+        self.keep(last.into_iter().collect(), &tally);
         match ended {
             Err(End::Gone) => self.presence.closed(DeviceState::Absent),
             Err(End::NotTaken) => {
@@ -130,7 +131,12 @@ impl<P: Ports> Line<P> {
                 self.presence.closed(DeviceState::Silent);
             }
             // One that is only deaf is opened again and stays silent until it speaks.
-            Ok(()) if is_deaf => self.chooser.deaf(),
+            Ok(()) if is_deaf => {
+                self.chooser.deaf();
+                if !self.chooser.is_believed() {
+                    self.joints.counters.lost_line();
+                }
+            }
             Ok(()) => {}
         }
         self.settle();
@@ -189,7 +195,15 @@ impl<P: Ports> Line<P> {
         let of_readings = self.talk.heard(bytes, at.tick);
         let mut moments = self.decoder.moments(of_readings, at);
         moments.extend(self.decoder.expire(at));
-        self.keep(moments);
+        let tally = self.decoder.take_tally();
+        let was_believed = self.chooser.is_believed();
+        self.chooser.heard(tally.accepted, tally.refused_in_all(), at.tick);
+        if self.chooser.is_believed() && !was_believed {
+            let place = self.chooser.place();
+            tracing::info!(device = %self.joints.device, settings = %self.config.line(place), "the line's setting is found");
+            self.joints.counters.found_line(place);
+        }
+        self.keep(moments, &tally);
         if self.chooser.is_first_round() {
             self.presence.excused();
         }
@@ -199,24 +213,17 @@ impl<P: Ports> Line<P> {
     fn idle(&mut self) {
         let now = self.joints.clock.captured();
         let late = self.decoder.expire(now);
-        self.keep(late.into_iter().collect());
+        let tally = self.decoder.take_tally();
+        self.keep(late.into_iter().collect(), &tally);
         self.presence.look(now.tick);
     }
 
-    fn keep(&mut self, mut moments: Vec<Moment>) {
-        let tally = self.decoder.take_tally();
-        let was_believed = self.chooser.is_believed();
-        self.chooser.heard(tally.accepted, tally.refused_in_all(), self.joints.clock.tick());
+    fn keep(&mut self, mut moments: Vec<Moment>, tally: &Tally) {
         if !self.chooser.is_believed() {
             // Read with a setting that is only tried: it may be anything.
             return;
         }
-        if !was_believed {
-            let place = self.chooser.place();
-            tracing::info!(device = %self.joints.device, settings = %self.config.line(place), "the line's setting is found");
-            self.joints.counters.found_line(place);
-        }
-        self.joints.counters.add(&tally);
+        self.joints.counters.add(tally);
         moments.retain(|moment| self.talk.is_news(&moment.report));
         // A device for spot measurements is read frame by frame: each tells that it can be.
         let is_spot = !self.config.line(self.chooser.place()).protocol.is_continuous();
@@ -333,3 +340,7 @@ const CROWDED: u64 = OUTBOX_MAX as u64 / 2;
 const fn is_patience(kind: io::ErrorKind) -> bool {
     matches!(kind, io::ErrorKind::TimedOut | io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock)
 }
+
+#[cfg(test)]
+#[path = "line_tests.rs"]
+mod tests;

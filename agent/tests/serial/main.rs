@@ -1,6 +1,6 @@
 //! Serial lines on pseudo-terminals: what a port really does when it is plugged, pulled, held or silent.
 #![allow(clippy::arithmetic_side_effects, clippy::disallowed_methods)]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout)]
 
 mod home;
 mod spoken;
@@ -49,6 +49,38 @@ async fn a_second_leaves_with_its_last_byte() {
     assert_eq!(values(&home.next_outcomes().await), ["97", "72"]);
     assert!(sent.elapsed() < Duration::from_millis(250), "{:?}", sent.elapsed());
     assert_eq!(home.counters.accepted(), 3);
+    home.stopped().await;
+}
+
+/// Prints how long after its last octet each frame is with the queue's owner; the figures stand in docs/performance.md.
+#[tokio::test]
+async fn each_frame_is_handed_on_with_its_last_octet() {
+    const FRAMES: u8 = 250;
+    let mut instrument = Instrument::plugged_in();
+    let mut home = Home::on(&instrument.path, Protocol::NoninDf8);
+    // The first frame of a line without checksums is not yet believed.
+    instrument.send(&[0x80, 1, 97, 0]);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let mut took = Vec::new();
+    for number in 1..=FRAMES {
+        let pulse = number % 120 + 1;
+        let frame = [0x80, pulse, 97, 0];
+        instrument.send(&frame[..3]);
+        tokio::time::sleep(Duration::from_millis(u64::from(number % 8))).await;
+        let sent = Instant::now();
+        instrument.send(&frame[3..]);
+        let mut taken = home.next().await;
+        if matches!(taken, Taken::Device(_)) {
+            taken = home.next().await;
+        }
+        took.push(sent.elapsed());
+        let Taken::Readings { readings, .. } = taken else { panic!("{taken:?}") };
+        let outcomes: Vec<_> = readings.iter().map(|reading| reading.outcome).collect();
+        assert_eq!(values(&outcomes), ["97".to_owned(), pulse.to_string()]);
+    }
+    took.sort_unstable();
+    let at = |per_cent: usize| took[(took.len() - 1) * per_cent / 100];
+    println!("last octet to queue: median {:?}, p99 {:?}, longest {:?} of {FRAMES}", at(50), at(99), at(100));
     home.stopped().await;
 }
 
