@@ -1,7 +1,7 @@
 //! What is said to a device on a serial line. Pure: what was heard and what the clock says come in, octets go out.
 //!
-//! A device is only ever asked for what it has: nothing here deletes or changes anything in it. The one command that acts on a
-//! patient, the start of a cuff's measurement, is sent only where its interval is configured.
+//! A device is asked for what it has, and nothing in it is deleted. What changes something is said only where it is configured: a
+//! Nonin's format and clock, and the one command that acts on a patient, the start of a cuff's measurement.
 
 mod memory;
 mod module;
