@@ -53,6 +53,22 @@ pub struct DeviceTime {
     pub second: u8,
 }
 
+impl DeviceTime {
+    /// The moment it would be if it were UTC, to compare it roughly with others: a device's clock has no zone and may be wrong.
+    /// `None` if a part of it is unknown or there is no such time.
+    #[must_use]
+    pub fn as_if_utc(self) -> Option<Timestamp> {
+        if self.year == 0 {
+            return None;
+        }
+        let month = time::Month::try_from(self.month).ok()?;
+        let date = time::Date::from_calendar_date(self.year.into(), month, self.day).ok()?;
+        let time = time::Time::from_hms(self.hour, self.minute, self.second).ok()?;
+        let seconds = time::PrimitiveDateTime::new(date, time).assume_utc().unix_timestamp();
+        Some(Timestamp::from_millis(seconds.checked_mul(1000)?))
+    }
+}
+
 /// Which record of a device's memory an observation is; the second with the same id is a repeat.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct DeviceRecordId {
@@ -64,4 +80,25 @@ pub struct DeviceRecordId {
     pub time: Option<DeviceTime>,
     /// The first 16 octets of SHA-256 over the record's bytes.
     pub digest: [u8; 16],
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_time_is_a_moment_only_if_all_of_it_is_known() {
+        let time = DeviceTime { year: 2026, month: 2, day: 28, hour: 23, minute: 59, second: 58 };
+        assert_eq!(time.as_if_utc(), Some(Timestamp::from_millis(1_772_323_198_000)));
+        for wrong in [
+            DeviceTime { year: 0, ..time },
+            DeviceTime { month: 0, ..time },
+            DeviceTime { day: 0, ..time },
+            DeviceTime { day: 29, ..time },
+            DeviceTime { hour: 24, ..time },
+            DeviceTime { second: 60, ..time },
+        ] {
+            assert_eq!(wrong.as_if_utc(), None, "{wrong:?}");
+        }
+    }
 }

@@ -67,7 +67,9 @@ pub(super) fn take(
     }
 }
 
-/// Whom an observation is about: by its binding alone, never by time.
+/// Whom an observation is about: by its binding, never by time. Time can only say whom it is *not* about: a record out of a
+/// device's memory that was made before the binding began may be of whoever had the device then, and is nobody's
+/// (decision 0010).
 fn attribute(
     taking: &mut Taking<'_>,
     place: &RecordPlace<'_>,
@@ -80,7 +82,14 @@ fn attribute(
         let body = serde_json::json!({"binding": id, "device": observation.device});
         technical(taking, place.batch.hub, Some(place.stream), Some(place.sequence), "foreign_binding", &body)?;
     }
-    Ok(own)
+    let made = observation.from_memory.as_ref().and_then(|record| record.time).and_then(DeviceTime::as_if_utc);
+    let (Some(row), Some(made)) = (&own, made) else { return Ok(own) };
+    if made >= row.began {
+        return Ok(own);
+    }
+    let body = serde_json::json!({"binding": id, "device": observation.device, "made": made, "began": row.began});
+    technical(taking, place.batch.hub, Some(place.stream), Some(place.sequence), "made_before_binding", &body)?;
+    Ok(None)
 }
 
 fn observe(
@@ -92,7 +101,8 @@ fn observe(
     work: &mut Work,
 ) -> Result<(), StoreError> {
     let binding = attribute(taking, place, observation)?;
-    let of_memory = |id| memory_digest(id, observation.reading.metric);
+    let subject = binding.as_ref().map_or(Subject::Hub(place.batch.hub), |row| Subject::Patient(row.patient));
+    let of_memory = |id| memory_digest(id, observation.reading.metric, subject);
     let digest = observation.from_memory.as_ref().map(of_memory).transpose()?;
     let repeat_of = digest.map(|digest| earlier(taking, &digest)).transpose()?.flatten();
     let (captured, metric) = (&observation.captured, observation.reading.metric);
@@ -122,7 +132,6 @@ fn observe(
         taking.move_newest(work, row.patient, metric, taken)?;
         live = Some(captured.wall);
     }
-    let subject = binding.map_or(Subject::Hub(place.batch.hub), |row| Subject::Patient(row.patient));
     let observed = Observed {
         place: Place(place_id),
         hub: place.batch.hub,
@@ -200,13 +209,18 @@ fn device_time(time: &DeviceTime) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")
 }
 
-/// SHA-256 over the whole identity of a record in a device's memory, and the metric: one record of a cuff has several.
-fn memory_digest(id: &DeviceRecordId, metric: Metric) -> Result<[u8; 32], StoreError> {
+/// SHA-256 over the whole identity of a record in a device's memory, the metric (one record of a cuff has several) and whose it
+/// is: a device that says no serial number goes by its name on the hub, which another home may use as well.
+fn memory_digest(id: &DeviceRecordId, metric: Metric, subject: Subject) -> Result<[u8; 32], StoreError> {
     if id.identity.len() > DEVICE_IDENTITY_BYTES_MAX {
         return Err(StoreError::OverLimit("octets in a device's identity"));
     }
     let bytes = shared::wire::to_bytes(id).map_err(|_| StoreError::OverLimit("a device record's identity"))?;
-    Ok(Sha256::new().chain_update(bytes).chain_update(metric.name()).finalize().into())
+    let whose = match &subject {
+        Subject::Patient(patient) => patient.as_bytes(),
+        Subject::Hub(hub) => hub.as_bytes(),
+    };
+    Ok(Sha256::new().chain_update(bytes).chain_update(metric.name()).chain_update(whose).finalize().into())
 }
 
 fn earlier(taking: &Taking<'_>, digest: &[u8; 32]) -> Result<Option<i64>, StoreError> {

@@ -36,6 +36,7 @@ impl Stream {
 pub(super) struct BindingRow {
     pub(super) hub: HubId,
     pub(super) patient: PatientId,
+    pub(super) began: Timestamp,
     pub(super) ended: bool,
 }
 
@@ -91,7 +92,7 @@ impl Memory {
         if let Some(row) = self.bindings.get(&id) {
             return Ok(row.clone());
         }
-        let sql = "SELECT hub, patient, ended FROM binding WHERE binding = ?1";
+        let sql = "SELECT hub, patient, began, ended FROM binding WHERE binding = ?1";
         let row = conn
             .prepare_cached(sql)
             .and_then(|mut query| {
@@ -100,7 +101,8 @@ impl Memory {
                         Ok(BindingRow {
                             hub: HubId::from_bytes(row.get(0)?),
                             patient: PatientId::from_bytes(row.get(1)?),
-                            ended: row.get::<_, Option<i64>>(2)?.is_some(),
+                            began: Timestamp::from_millis(row.get(2)?),
+                            ended: row.get::<_, Option<i64>>(3)?.is_some(),
                         })
                     })
                     .optional()

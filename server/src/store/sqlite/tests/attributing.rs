@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use shared::id::TokenId;
 use shared::metric::Metric;
-use shared::observation::DeviceRecordId;
+use shared::observation::{DeviceRecordId, DeviceTime, Observation};
 use shared::wire::Entry;
 
 use super::*;
@@ -126,6 +126,42 @@ fn each_metric_of_one_record_of_a_memory_counts_once() {
     assert_eq!(told(&world).len(), 2);
     assert_eq!(world.number("SELECT count(*) FROM observation WHERE repeat_of IS NULL"), 2);
     assert_eq!(world.number("SELECT count(*) FROM observation WHERE repeat_of = 2 AND place = 4"), 1);
+}
+
+/// A record out of a device's memory, made at this time of the device's own clock.
+fn remembered(world: &World, time: Option<DeviceTime>) -> Observation {
+    let from_memory = Some(DeviceRecordId { identity: "cuff".to_owned(), record: 7, time, digest: [1; 16] });
+    Observation { from_memory, device_time: time, ..world.observation(49_000, 97) }
+}
+
+#[test]
+fn what_a_device_remembers_from_before_its_binding_is_nobodys() {
+    // The binding begins on 15 January 2027 at 8:00:00.
+    let time = |hour, second| Some(DeviceTime { year: 2027, month: 1, day: 15, hour, minute: 0, second });
+    for (time, subject_is_patient) in [(time(7, 59), false), (time(8, 0), true), (time(9, 0), true), (None, true)] {
+        let mut world = World::new();
+        let observation = remembered(&world, time);
+        world.take(batch(vec![record(1, 1, vec![Entry::Observation(observation)])]));
+        let expected = if subject_is_patient { Subject::Patient(world.patient) } else { Subject::Hub(HUB) };
+        assert_eq!(told(&world)[0].0, expected, "{time:?}");
+        let told = world.number("SELECT count(*) FROM technical_entry WHERE kind = 'made_before_binding'");
+        assert_eq!(told, i64::from(!subject_is_patient), "{time:?}");
+    }
+}
+
+#[test]
+fn two_patients_devices_of_one_name_do_not_hide_each_others_records() {
+    let mut world = World::new();
+    let other = world.store.patient_add(&allow(Action::PatientAdd), &new_patient("9990548609"), at(1)).unwrap();
+    let new = NewBinding { hub: HUB, device: "cuff".parse().unwrap(), slot: None, patient: other };
+    let (bound, _) = world.store.bind(&allow(Action::Bind), &new, &mut world.alerts, at(2)).unwrap();
+    let first = remembered(&world, None);
+    let second = Observation { binding: Some(bound.binding), ..first.clone() };
+    for (number, observation) in [(1, &first), (2, &second), (3, &second)] {
+        world.take(batch(vec![record(number, 1, vec![Entry::Observation(observation.clone())])]));
+    }
+    assert_eq!(world.number("SELECT count(*) FROM observation WHERE repeat_of IS NULL"), 2);
+    assert_eq!(world.number("SELECT repeat_of FROM observation WHERE place = 3"), 2);
 }
 
 #[test]
