@@ -37,7 +37,7 @@ pub fn repeated(store: &Connection) -> rusqlite::Result<Vec<(i64, i64, i64)>> {
     store.prepare(sql)?.query_map([], three)?.collect()
 }
 
-/// Gaps inside streams (stream, first, last): sequences before the last one that are neither stored nor reported gone.
+/// Gaps inside streams (stream, first, last): sequences before the last one that are not stored, reported gone or not.
 ///
 /// # Errors
 /// If the store cannot be read.
@@ -137,14 +137,30 @@ pub fn states(store: &Connection, device: &str) -> anyhow::Result<Vec<State>> {
         .collect()
 }
 
-/// How many moments of a device a hub reported lost before they were taken.
+/// What hubs reported lost.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Losses {
+    /// Moments of each device that were never taken, because the queue had no room in time.
+    pub overrun: BTreeMap<String, u64>,
+    /// Loss entries about anything else, by cause: a disk that was full, or refused, or was damaged.
+    pub others: BTreeMap<String, u64>,
+}
+
+/// What hubs reported lost, all of it.
 ///
 /// # Errors
 /// If the store cannot be read.
-pub fn overrun(store: &Connection, device: &str) -> anyhow::Result<u64> {
-    let losses = technical(store, "loss")?;
-    let frames = losses.iter().map(|body| &body["extent"]["Frames"]).filter(|frames| frames["device"] == device);
-    Ok(frames.filter_map(|frames| frames["count"].as_u64()).sum())
+pub fn losses(store: &Connection) -> anyhow::Result<Losses> {
+    let mut losses = Losses::default();
+    for body in technical(store, "loss")? {
+        let cause = body["cause"].as_str().with_context(|| format!("no cause in {body}"))?;
+        let frames = &body["extent"]["Frames"];
+        match (cause, frames["device"].as_str(), frames["count"].as_u64()) {
+            ("overrun", Some(device), Some(count)) => *losses.overrun.entry(device.to_owned()).or_default() += count,
+            _ => *losses.others.entry(cause.to_owned()).or_default() += 1,
+        }
+    }
+    Ok(losses)
 }
 
 /// Refused frames of all devices, as the hub's newest report of itself says; `None` before the first.
@@ -153,4 +169,69 @@ pub fn overrun(store: &Connection, device: &str) -> anyhow::Result<u64> {
 /// If the store cannot be read.
 pub fn frames_refused(store: &Connection) -> anyhow::Result<Option<u64>> {
     Ok(technical(store, "hub_status")?.last().and_then(|body| body["frames_refused"].as_u64()))
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::observation::Captured;
+    use shared::sequence::{Range, Sequence};
+    use shared::time::{ClockState, Tick, Timestamp};
+    use shared::wire::{Loss, LossCause, LossExtent};
+
+    use super::*;
+
+    fn store(sql: &str) -> Connection {
+        let store = Connection::open_in_memory().unwrap();
+        store.execute_batch(sql).unwrap();
+        store
+    }
+
+    #[test]
+    fn what_was_lost_is_counted_by_device_and_by_cause() {
+        let store = store("CREATE TABLE technical_entry (entry INTEGER PRIMARY KEY, stream, sequence, kind, body)");
+        let tick = Tick::from_millis(5);
+        let at = Captured { tick, wall: Timestamp::from_millis(0), clock: ClockState::NeverSet };
+        let frames = |device: &str, count| LossExtent::Frames {
+            device: device.parse().unwrap(),
+            count,
+            from: tick,
+            until: tick,
+        };
+        let range = Range::one(Sequence::new(1).unwrap());
+        let records = LossExtent::Records { stream: shared::id::StreamId::from_bytes([1; 16]), range };
+        let losses = [
+            (frames("a", 3), LossCause::Overrun),
+            (frames("a", 4), LossCause::Overrun),
+            (frames("b", 1), LossCause::Overrun),
+            (records, LossCause::DiskFull),
+        ];
+        for (extent, cause) in losses {
+            let body = serde_json::to_string(&Loss { at, extent, cause }).unwrap();
+            store.execute("INSERT INTO technical_entry VALUES (NULL, 1, 1, 'loss', ?1)", [body]).unwrap();
+        }
+        let expected = Losses {
+            overrun: [("a".to_owned(), 7), ("b".to_owned(), 1)].into(),
+            others: [("disk_full".to_owned(), 1)].into(),
+        };
+        assert_eq!(super::losses(&store).unwrap(), expected);
+    }
+
+    #[test]
+    fn both_rows_of_a_moment_are_one_reading_and_others_stand_alone() {
+        let (pulse, spo2, other) = (Metric::PulseRate as i64, Metric::SpO2 as i64, Metric::Weight as i64);
+        let store = store(&format!(
+            "CREATE TABLE observation (device, captured_tick, stream, sequence, position, metric, mantissa, exponent);
+             INSERT INTO observation VALUES ('a', 10, 1, 1, 0, {spo2}, 97, 0), ('a', 10, 1, 1, 1, {pulse}, 72, 0),
+               ('b', 10, 1, 1, 2, {pulse}, 50, 0), ('a', 20, 1, 3, 0, {spo2}, 98, 0), ('a', 20, 1, 2, 0, {pulse}, NULL, NULL),
+               ('a', 30, 1, 4, 0, {pulse}, 73, 0), ('a', 40, 1, 5, 0, {other}, 80, 0)"
+        ));
+        let reading = |tick, pulse, spo2| Reading { tick, pulse, spo2 };
+        let expected = [
+            reading(10, Some(72), Some(97)),
+            reading(20, None, Some(98)),
+            reading(30, Some(73), None),
+            reading(40, None, None),
+        ];
+        assert_eq!(readings(&store, "a").unwrap(), expected);
+    }
 }

@@ -92,7 +92,7 @@ pub(crate) fn repeated(store: &Connection) -> Vec<(i64, i64, i64)> {
     stored::repeated(store).unwrap()
 }
 
-/// Gaps inside streams: a sequence between the first and the last that is neither stored nor reported gone.
+/// Gaps inside streams: a sequence before the last that is not stored, reported gone or not.
 pub(crate) fn gaps(store: &Connection) -> Vec<(i64, i64, i64)> {
     stored::gaps(store).unwrap()
 }

@@ -1,10 +1,10 @@
 //! Whether a device's stored course is the one it showed. Pure.
 //!
 //! What noise can do (STANDARDS §2.1 to §2.3):
-//! - Format 8 has no checksum: four octets of which the first alone has bit 7 are a frame, and the second in a row is
-//!   believed. A noise of 1 to 24 octets begins with a frame, behind a good one, in 5.5 of 100 times (7/8 are long enough,
-//!   1/16 are marked so), and holds two in a row elsewhere in 2.5 of 100 (6.4 places on average, 1/256 each). Such a reading
-//!   may be stored; it stands beside a noisy second.
+//! - Format 8 has no checksum: four octets of which the first alone has bit 7, with a saturation that can be (102 of 128) and
+//!   two bits clear in the fourth (one of 4), are a frame, and the second in a row is believed. A noise of 1 to 24 octets
+//!   begins with one, behind a good frame, in 1.1 of 100 times (7/8 are long enough, 1/16 are marked so), and holds two in a
+//!   row elsewhere in 0.1 of 100 (6.4 places on average). Such a reading may be stored; it stands beside a noisy second.
 //! - Format 7 has a checksum in each frame. A noise of five octets passes once in 1,024 times (bit 7 and no sync bit, and
 //!   the sum), and one noise in 24 has five octets; inside a packet it moves the fields behind it.
 //! - BCI and CMS50 have bits of synchronisation only, but a value counts when it came three times in a row: noise of up to
@@ -61,7 +61,7 @@ pub struct Verdict {
 /// Chances of one noise: to make a reading, and to pass as a frame without any trace.
 const fn chances(protocol: Protocol) -> (f64, f64) {
     match protocol {
-        Protocol::NoninDf8 => (0.08, 0.08),
+        Protocol::NoninDf8 => (0.012, 0.012),
         Protocol::NoninDf2 | Protocol::NoninDf7 => (1.0 / 24_576.0, 1.0 / 24_576.0),
         Protocol::Bci => (0.0, 1.0 / 32.0),
         _ => (0.0, 1.0 / 65_536.0),

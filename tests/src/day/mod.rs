@@ -178,6 +178,7 @@ impl Home {
         let counts = self.server.counts()?;
         let count = |key: &str| counts[key].as_u64().with_context(|| format!("no `{key}` in {counts}"));
         let store = stored::open(self.server.data())?;
+        let losses = stored::losses(&store)?;
         let mut report = Report {
             plan,
             took,
@@ -191,12 +192,13 @@ impl Home {
             reported: stored::frames_refused(&store)?,
             repeated: stored::repeated(&store)?.len(),
             gaps: stored::gaps(&store)?.len(),
+            losses: losses.others,
         };
         ensure!(played.len() == DEVICES.len(), "a device is missing");
         for ((protocol, name), played) in DEVICES.into_iter().zip(&self.names).zip(played) {
             let (readings, states) = (stored::readings(&store, name)?, stored::states(&store, name)?);
             let device = Self::device_status(&status, name);
-            let (refused, overrun) = (refused(&device), stored::overrun(&store, name)?);
+            let (refused, overrun) = (refused(&device), losses.overrun.get(name).copied().unwrap_or(0));
             let evidence = Evidence { protocol, played, readings: &readings, states: &states, refused, overrun };
             let verdict = judge(&evidence);
             let counted = device["overrun"].as_u64().unwrap_or(0);

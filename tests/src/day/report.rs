@@ -1,5 +1,6 @@
 //! What a day came to, as figures and as failures.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -87,6 +88,8 @@ pub struct Report {
     pub repeated: usize,
     /// Gaps in the sequences of streams.
     pub gaps: usize,
+    /// Loss entries in the store by cause, but for moments that were not taken in time.
+    pub losses: BTreeMap<String, u64>,
 }
 
 impl Report {
@@ -110,6 +113,9 @@ impl Report {
         if self.plan.hears_hub_report && reported != Some(self.refused) {
             failures.push(format!("{} frames refused, and the hub's newest report says {reported:?}", self.refused));
         }
+        // Explained, and yet no day to judge by: the machine's disk was full, or failed.
+        let lost = self.losses.iter();
+        failures.extend(lost.map(|(cause, count)| format!("{count} loss entries in the store say: {cause}")));
         let none = [
             (self.duplicates, "records came twice"),
             (self.quarantined, "records are in quarantine"),
@@ -127,7 +133,7 @@ impl Report {
         json!({
             "seconds": self.plan.seconds, "speed": self.plan.speed, "seed": self.plan.seed,
             "took_s": self.took.as_secs(), "accepted": self.accepted, "receipted": self.receipted, "stored": self.stored,
-            "duplicates": self.duplicates, "gaps_in_sequences": self.gaps, "frames_refused": self.refused,
+            "duplicates": self.duplicates, "gaps_in_sequences": self.gaps, "losses": self.losses, "frames_refused": self.refused,
             "failures": self.failures().len(),
             "devices": self.devices.iter().map(DeviceReport::to_json).collect::<Vec<_>>(),
         })
