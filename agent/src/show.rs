@@ -81,13 +81,19 @@ fn judged(report: &Report) -> Vec<Reading> {
     readings
 }
 
+/// The readings of a report for programs, as the agent would take them.
+#[must_use]
+pub fn readings_json(report: &Report) -> Vec<Json> {
+    judged(report).iter().map(reading_json).collect()
+}
+
 /// A report for programs.
 #[must_use]
 pub fn report_json(report: &Report) -> Json {
     let memory = report.memory.as_ref();
     let memory = memory.map(|Memory { record, digest }| json!({ "record": record, "digest": hex::encode(digest) }));
     json!({
-        "readings": judged(report).iter().map(reading_json).collect::<Vec<_>>(),
+        "readings": readings_json(report),
         "device_time": report.device_time.map(device_time),
         "from_memory": memory,
         "slot": report.slot,

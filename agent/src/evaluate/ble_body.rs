@@ -4,7 +4,7 @@ use runtime::evaluate::{Answer, Input, UnusableInput};
 use serde_json::{Value as Json, json};
 
 use super::json::{date_time, decimal, float, optional};
-use super::rejected;
+use super::{quirks, rejected};
 use crate::decode::RefusedFrame;
 use crate::decode::ble::body_composition::BodyComposition;
 use crate::decode::ble::cgm::{Cgm, CgmRecords, E2eCrc};
@@ -14,7 +14,6 @@ use crate::decode::ble::glucose_context::GlucoseContext;
 use crate::decode::ble::record_access;
 use crate::decode::ble::weight::{Field, Weight};
 use crate::decode::medfloat::Medfloat;
-use crate::decode::quirks::Quirks;
 
 const UNKNOWN: UnusableInput = UnusableInput::Value("characteristic");
 
@@ -109,10 +108,11 @@ fn cgm_record(record: Cgm<'_>) -> Json {
 }
 
 pub(super) fn weight_and_body_composition(input: &Input) -> Result<Answer, UnusableInput> {
-    let value = input.hex("hex")?;
+    let (value, quirks) = (input.hex("hex")?, quirks(input)?);
     Ok(match input.text("characteristic")? {
-        "2A9D" => answer(Weight::of(&value, Quirks::NONE), weight),
-        "2A9C" => answer(BodyComposition::of(&value, Quirks::NONE), body_composition),
+        "2A9D" | "2A9C" if quirks.mass_steps_unknown => rejected(RefusedFrame::ModelQuirk),
+        "2A9D" => answer(Weight::of(&value, quirks), weight),
+        "2A9C" => answer(BodyComposition::of(&value, quirks), body_composition),
         _ => return Err(UNKNOWN),
     })
 }

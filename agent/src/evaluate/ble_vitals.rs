@@ -5,7 +5,7 @@ use serde_json::{Map, Value as Json, json};
 use shared::units::Unit;
 
 use super::json::{date_time, float, optional};
-use super::rejected;
+use super::{quirks, rejected};
 use crate::decode::RefusedFrame;
 use crate::decode::ble::Characteristic;
 use crate::decode::ble::battery::BatteryLevel;
@@ -16,7 +16,6 @@ use crate::decode::ble::heart_rate::{BodySensorLocation, HeartRate};
 use crate::decode::ble::plx::{Beside, Pair, PlxContinuous, PlxFeatures, PlxSpot};
 use crate::decode::ble::plx_status::{DeviceStatus, MeasurementStatus};
 use crate::decode::ble::thermometer::Temperature;
-use crate::decode::quirks::Quirks;
 
 const UNKNOWN: UnusableInput = UnusableInput::Value("characteristic");
 
@@ -77,7 +76,7 @@ fn cuff_status(status: Status) -> Json {
 pub(super) fn blood_pressure(input: &Input) -> Result<Answer, UnusableInput> {
     let (characteristic, value) = characteristic(input)?;
     let read = match characteristic {
-        Characteristic::BloodPressure | Characteristic::CuffPressure => BloodPressure::of(&value, Quirks::NONE),
+        Characteristic::BloodPressure | Characteristic::CuffPressure => BloodPressure::of(&value, quirks(input)?),
         Characteristic::EnhancedBloodPressure => BloodPressure::of_enhanced(&value),
         _ => return Err(UNKNOWN),
     };

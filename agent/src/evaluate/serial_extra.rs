@@ -14,7 +14,8 @@ use crate::decode::lifescan::Packet;
 
 pub(super) fn extra(input: &Input) -> Result<Answer, UnusableInput> {
     let read = match input.text("protocol")? {
-        "and-ua767pc" => Frame::of(input.text("text")?.as_bytes()).map(|frame| cuff(&frame)),
+        // The line's end is none of the digits, as on a line.
+        "and-ua767pc" => Frame::of(input.text("text")?.trim_ascii().as_bytes()).map(|frame| cuff(&frame)),
         "beurer-bm65" => Record::of(&input.hex("hex")?).map(|record| {
             json!({
                 "systolic": record.systolic, "diastolic": record.diastolic, "pulse": record.pulse,
@@ -53,6 +54,7 @@ fn scale(weight: Weight) -> Json {
     json!({
         "status": status,
         "value": optional(value, |(value, _): (Decimal, Unit)| number(value)),
-        "unit": value.map(|(_, unit)| unit.ucum()),
+        // The vectors' words, as in the area of Bluetooth scales.
+        "unit": value.map(|(_, unit)| if unit == Unit::Pound { "lb" } else { "kg" }),
     })
 }

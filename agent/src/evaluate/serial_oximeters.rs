@@ -5,9 +5,9 @@ use serde_json::{Value as Json, json};
 
 use super::json::{self, optional};
 use super::rejected;
-use crate::decode::bci;
 use crate::decode::cms50_package::{Live, Package};
-use crate::decode::masimo::Record;
+use crate::decode::masimo::{LINE_BYTES_MAX, Record};
+use crate::decode::{RefusedFrame, bci};
 
 pub(super) fn bci_cms50(input: &Input) -> Result<Answer, UnusableInput> {
     let protocol = input.text("protocol")?;
@@ -54,7 +54,11 @@ pub(super) fn masimo(input: &Input) -> Result<Answer, UnusableInput> {
     if input.text("protocol")? != "masimo-ascii1" {
         return Err(UnusableInput::Value("protocol"));
     }
-    let read = Record::of(input.text("text")?.as_bytes()).map(|record| {
+    // Of several lines the first, as a line of them is read; `readings` has those of all.
+    let lines = input.text("text")?.split(['\r', '\n']).filter(|line| !line.trim_ascii().is_empty());
+    let line = lines.map(str::as_bytes).next().unwrap_or_default();
+    let read = if line.len() > LINE_BYTES_MAX { Err(RefusedFrame::Length) } else { Record::of(line) };
+    let read = read.map(|record| {
         json!({
             "time": optional(record.time, json::iso),
             "serial": record.serial,
