@@ -1,6 +1,7 @@
-//! Random and changed octets for every decoder: each serial protocol and each Bluetooth characteristic. No octets may make a
+//! Random and changed octets for every decoder: each serial protocol, each Bluetooth characteristic and each maker's layout. No octets may make a
 //! decoder panic, go on for ever, or say what no reading can be.
 
+mod makers;
 mod octets;
 mod seeds;
 
@@ -17,6 +18,7 @@ use shared::reading::Outcome;
 use shared::time::{ClockState, Tick, Timestamp};
 
 use crate::door_campaign::draw::Draw;
+pub use makers::Layouts;
 pub use seeds::Seeds;
 
 /// The longest that one case may take; its octets are a few kilobytes at most.
@@ -34,6 +36,8 @@ pub enum Decoder {
     Line(Protocol),
     /// A characteristic's values.
     Value(Characteristic),
+    /// A maker's layout, or what describes a device.
+    Layout(Layouts),
 }
 
 impl Decoder {
@@ -41,7 +45,8 @@ impl Decoder {
     #[must_use]
     pub fn all() -> Vec<Self> {
         let lines = Protocol::ALL.into_iter().map(Self::Line);
-        lines.chain(Characteristic::ALL.into_iter().map(Self::Value)).collect()
+        let values = Characteristic::ALL.into_iter().map(Self::Value);
+        lines.chain(values).chain(Layouts::ALL.into_iter().map(Self::Layout)).collect()
     }
 }
 
@@ -50,6 +55,7 @@ impl fmt::Display for Decoder {
         match self {
             Self::Line(protocol) => protocol.fmt(f),
             Self::Value(characteristic) => write!(f, "{characteristic:?}"),
+            Self::Layout(layout) => layout.fmt(f),
         }
     }
 }
@@ -143,13 +149,14 @@ pub fn run(decoder: Decoder, plan: Plan, seeds: &Seeds) -> Figures {
         let mut draw = Draw::new(plan.seed, case);
         let parts = match decoder {
             Decoder::Line(_) => octets::line(&mut draw, frames),
-            Decoder::Value(_) => octets::values(&mut draw, frames),
+            Decoder::Value(_) | Decoder::Layout(_) => octets::values(&mut draw, frames),
         };
         figures.octets += parts.iter().map(|part| part.len() as u64).sum::<u64>();
         let begin = Instant::now();
         let found = attempt(|| match decoder {
             Decoder::Line(protocol) => decode_line(protocol, &parts),
             Decoder::Value(characteristic) => decode_values(characteristic, quirks(&mut draw), &parts),
+            Decoder::Layout(layout) => layout.decode(&parts),
         });
         let took = begin.elapsed();
         figures.took += took;

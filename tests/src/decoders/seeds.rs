@@ -7,7 +7,7 @@ use agent::decode::{Protocol, checksum};
 use agent::evaluate::AREAS;
 use serde_json::Value as Json;
 
-use super::Decoder;
+use super::{Decoder, Layouts};
 use crate::vectors;
 
 /// Frames of decoders that the vectors have none for, built from the layouts that the decoders' files quote.
@@ -38,6 +38,9 @@ impl Seeds {
         let mut seeds = Self::default();
         for (characteristic, digits) in BUILT {
             seeds.push(Decoder::Value(characteristic), shared::hex::decode(digits).unwrap_or_default());
+        }
+        for layout in Layouts::ALL {
+            seeds.push(Decoder::Layout(layout), shared::hex::decode(layout.frame()).unwrap_or_default());
         }
         for (protocol, digits) in LIFESCAN {
             let message = shared::hex::decode(digits).unwrap_or_default();
