@@ -125,7 +125,7 @@ fn check_cuff(id: &str, bytes: &[u8]) -> bool {
             ]
         ),
         "bp-nonstandard-fe" => {
-            assert_eq!(said(""), Err(RefusedFrame::Length), "it claims fields that it does not have");
+            assert_eq!(said(""), Err(RefusedFrame::Contradiction), "it claims fields that it does not have");
         }
         _ => return false,
     }
