@@ -200,6 +200,10 @@ mod tests {
         assert_eq!(judged(Metric::SystolicPressure, "35", Unit::MillimetreOfMercury), Ok(true));
         assert_eq!(judged(Metric::MeanPressure, "12.4", Unit::MillimetreOfMercury), other);
         assert_eq!(judged(Metric::Glucose, "99", Unit::MillimolePerLitre), other);
+        assert_eq!(judged(Metric::Glucose, "40", Unit::MillimolePerLitre), other, "a hypoglycaemia in mg/dL");
+        assert_eq!(judged(Metric::Glucose, "35.1", Unit::MillimolePerLitre), other);
+        assert_eq!(judged(Metric::Glucose, "35.0", Unit::MillimolePerLitre), Ok(true));
+        assert_eq!(judged(Metric::InterstitialGlucose, "45", Unit::MillimolePerLitre), other);
         assert_eq!(judged(Metric::Glucose, "5.5", Unit::MilligramPerDecilitre), other);
         assert_eq!(judged(Metric::Glucose, "10", Unit::MilligramPerDecilitre), Ok(true));
     }

@@ -27,6 +27,16 @@ pub const FRAMES_BEFORE_BELIEF: u32 = 10;
 /// How often a value must come in a row.
 pub const REPEATS_BEFORE_BELIEF: u32 = 3;
 const FRAME_BYTES: usize = 5;
+
+/// What bit 5 of the first octet means, which differs by maker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Bit5 {
+    /// The saturation is falling: Contec, and what is taken of a serial line, where nobody says who made the device.
+    #[default]
+    Falling,
+    /// The probe is unplugged: Berry.
+    Unplugged,
+}
 /// A strength that means that there is none.
 const STRENGTH_INVALID: u8 = 15;
 
@@ -136,18 +146,19 @@ impl Frame {
     }
 
     /// The frame as a unit of its second. `tells_strength`: the device has sent a strength other than zero, so
-    /// that zero means something.
+    /// that zero means something. A number beside a probe that is unplugged or off is none of a patient.
     #[must_use]
-    pub fn unit(&self, tells_strength: bool) -> Unit {
+    pub fn unit(&self, tells_strength: bool, bit5: Bit5) -> Unit {
+        let unplugged = self.bit5() && bit5 == Bit5::Unplugged;
         let quality = Quality::SEARCHING
             .when(self.searching() || self.bit4())
-            .and(Quality::DESATURATION.when(self.bit5() && self.spo2().is_some()))
+            .and(Quality::DESATURATION.when(self.bit5() && !unplugged && self.spo2().is_some()))
             .and(Quality::WEAK_SIGNAL.when(tells_strength && self.strength() == 0))
-            .and(Quality::SENSOR_ALARM.when(self.probe_error()));
-        // Without a finger a number is not of a finger.
-        let believed = !self.probe_error();
-        let pulse = self.pulse().filter(|_| believed).map(u16::from).ok_or(self.absence());
-        let spo2 = self.spo2().filter(|_| believed).ok_or(self.absence());
+            .and(Quality::SENSOR_ALARM.when(self.probe_error() || unplugged));
+        let believed = !self.probe_error() && !unplugged;
+        let absence = if unplugged { NoReading::SensorDisconnected } else { self.absence() };
+        let pulse = self.pulse().filter(|_| believed).map(u16::from).ok_or(absence);
+        let spo2 = self.spo2().filter(|_| believed).ok_or(absence);
         Unit::live(pulse, spo2, quality, None)
     }
 }
@@ -160,15 +171,25 @@ pub struct BciLine {
     /// Flags of frames that are not yet believed.
     unproven: Quality,
     tells_strength: bool,
+    bit5: Bit5,
 }
 
 impl Default for BciLine {
     fn default() -> Self {
+        Self::of(Bit5::default())
+    }
+}
+
+impl BciLine {
+    /// A line of devices that mean this with bit 5.
+    #[must_use]
+    pub const fn of(bit5: Bit5) -> Self {
         Self {
-            bytes: ArrayVec::new(),
+            bytes: ArrayVec::new_const(),
             belief: Belief::after(FRAMES_BEFORE_BELIEF as u64),
             unproven: Quality::GOOD,
             tells_strength: false,
+            bit5,
         }
     }
 }
@@ -213,7 +234,7 @@ impl Marked<FRAME_BYTES> for BciLine {
     fn take(&mut self, frame: Frame, tally: &mut Tally) -> Option<Unit> {
         let believed = self.belief.good(tally);
         self.tells_strength |= believed && !matches!(frame.strength(), 0 | STRENGTH_INVALID);
-        let mut unit = frame.unit(self.tells_strength);
+        let mut unit = frame.unit(self.tells_strength, self.bit5);
         if !believed {
             self.unproven = self.unproven.and(unit.quality);
             return None;
@@ -266,7 +287,7 @@ mod tests {
 
     #[test]
     fn reasons_for_no_number() {
-        let outcome = |frame: [u8; 5]| Frame::of(&frame).unwrap().unit(false).spo2;
+        let outcome = |frame: [u8; 5]| Frame::of(&frame).unwrap().unit(false, Bit5::Falling).spo2;
         assert_eq!(outcome([0x85, 0, 0x10, 72, 97]), Err(NoReading::SensorOff));
         assert_eq!(outcome([0xA0, 0, 0x40, 127, 127]), Err(NoReading::SensorDisconnected));
         assert_eq!(outcome([0x80, 0, 0x20, 0, 0]), Err(NoReading::Searching));
@@ -275,8 +296,19 @@ mod tests {
     }
 
     #[test]
+    fn an_unplugged_probe_measures_nobody() {
+        let unit = |bit5| Frame::of(&[0xA5, 0, 0, 72, 88]).unwrap().unit(false, bit5);
+        let (falling, unplugged) = (unit(Bit5::Falling), unit(Bit5::Unplugged));
+        assert_eq!((falling.spo2, falling.pulse, falling.quality), (Ok(88), Ok(72), Quality::DESATURATION));
+        let off = NoReading::SensorDisconnected;
+        assert_eq!((unplugged.spo2, unplugged.pulse, unplugged.quality), (Err(off), Err(off), Quality::SENSOR_ALARM));
+        let plugged = Frame::of(&[0x85, 0, 0, 72, 88]).unwrap();
+        assert_eq!(plugged.unit(false, Bit5::Unplugged), plugged.unit(false, Bit5::Falling));
+    }
+
+    #[test]
     fn flags() {
-        let quality = |frame: [u8; 5], tells| Frame::of(&frame).unwrap().unit(tells).quality;
+        let quality = |frame: [u8; 5], tells| Frame::of(&frame).unwrap().unit(tells, Bit5::Falling).quality;
         assert_eq!(quality([0xA5, 0, 0, 72, 88], true), Quality::DESATURATION);
         assert_eq!(quality([0x95, 0, 0, 72, 97], true), Quality::SEARCHING);
         assert_eq!(quality([0x80, 0, 0, 72, 97], true), Quality::WEAK_SIGNAL);

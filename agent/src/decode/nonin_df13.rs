@@ -11,6 +11,7 @@ use arrayvec::ArrayVec;
 use shared::observation::DeviceTime;
 use shared::reading::{NoReading, Quality};
 
+use super::date_time::is_a_time;
 use super::nonin_packet::{PULSE_MISSING, SPO2_MISSING};
 use super::refused::{RefusedFrame, Tally};
 use super::{Memory, Unit};
@@ -31,7 +32,7 @@ const LOW_BATTERY: u16 = 0x0001;
 /// The fields of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Frame {
-    /// The device's own time.
+    /// The device's own time: digits in their ranges, and perhaps a day that the calendar does not have.
     pub time: DeviceTime,
     status: u16,
     /// Pulse rate per minute; 511 is none.
@@ -146,7 +147,8 @@ impl Frame {
         let memory = self.from_memory().then(|| Memory::of(0, bytes));
         // What a stored frame says of the battery was true when it was stored.
         let battery_low = (!self.from_memory()).then_some(self.low_battery());
-        Unit { device_time: Some(self.time), memory, ..Unit::live(pulse, spo2, quality, battery_low) }
+        let device_time = Some(self.time).filter(is_a_time);
+        Unit { device_time, memory, ..Unit::live(pulse, spo2, quality, battery_low) }
     }
 }
 
@@ -227,6 +229,15 @@ mod tests {
         assert_eq!((found[1].pulse, found[1].memory), (Err(NoReading::MissingData), Some(Memory::of(0, &stored))));
         assert_eq!((tally.accepted, tally.refused_in_all()), (2, 0));
         assert_eq!(units(&df13_frame(0x0100, 72, 97)).0[0].spo2, Err(NoReading::MeasurementFailed));
+    }
+
+    #[test]
+    fn a_day_that_the_calendar_does_not_have_is_dropped_and_the_values_stay() {
+        let mut frame = df13_frame(0, 72, 97);
+        (frame[8], frame[9]) = (0x02, 0x30);
+        frame[20] = frame[6..20].iter().fold(0, |sum: u8, octet| sum.wrapping_add(*octet));
+        let (found, _) = units(&frame);
+        assert_eq!((found[0].pulse, found[0].device_time), (Ok(72), None));
     }
 
     #[test]

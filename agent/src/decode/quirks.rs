@@ -1,7 +1,8 @@
 //! What single models send otherwise than their standard says: one table, and nothing about a model anywhere else.
 //!
 //! A decoder takes [`Quirks`] and looks at its fields, never at a name. Without an entry a device is taken at its
-//! standard's word. An entry stands here only with a frame of that model that shows it.
+//! standard's word, unless its maker is known to break the layout: then what cannot be read without knowing the model is refused.
+//! An entry stands here only with a captured frame, or a source that quotes one, of that model that shows it.
 //!
 //! Needs no entry: 127 and 255 from a Contec CMS50D+ mean "no data" in its protocol, for every maker ([`super::bci`]). A cuff
 //! that sets every flag contradicts itself and is refused by its length.
@@ -18,6 +19,8 @@ pub struct Quirks {
     pub mass_in_tenfold_steps: bool,
     /// Weight and body composition: a zero stands where nothing was measured.
     pub zero_is_no_value: bool,
+    /// Weight and body composition: this maker's models differ in their steps, and this one is not known: they are refused.
+    pub mass_steps_unknown: bool,
     /// Oximeter: the last values are sent on after the finger has left.
     pub holds_values_without_finger: bool,
 }
@@ -29,13 +32,16 @@ impl Quirks {
         cuff_user_always: false,
         mass_in_tenfold_steps: false,
         zero_is_no_value: false,
+        mass_steps_unknown: false,
         holds_values_without_finger: false,
     };
 
     /// What is known of a device.
     #[must_use]
     pub fn of(identity: &Identity<'_>) -> Self {
-        MODELS.iter().find(|model| model.is(identity)).map_or(Self::NONE, |model| model.does)
+        let of_maker = || MAKERS.iter().find(|(maker, _)| identity.is_of(maker)).map(|(_, does)| *does);
+        let of_model = MODELS.iter().find(|model| model.is(identity)).map(|model| model.does);
+        of_model.or_else(of_maker).unwrap_or(Self::NONE)
     }
 }
 
@@ -58,6 +64,12 @@ impl<'a> Identity<'a> {
     pub const fn named(name: &'a str) -> Self {
         Self { maker: None, model: None, firmware: None, name: Some(name) }
     }
+
+    /// Whether any of its names is or begins with this maker's, letters of either case.
+    fn is_of(&self, maker: &str) -> bool {
+        let begins = |name: &str| name.get(..maker.len()).is_some_and(|given| given.eq_ignore_ascii_case(maker));
+        [self.maker, self.model, self.name].into_iter().flatten().any(|name| begins(name.trim_start()))
+    }
 }
 
 /// A line of the table. Names are compared whole, letters of either case.
@@ -75,7 +87,8 @@ impl Model {
         let of_maker = identity.maker.is_none_or(|maker| maker.eq_ignore_ascii_case(self.maker));
         let of_firmware =
             self.firmware.is_none_or(|only| identity.firmware.is_some_and(|it| it.eq_ignore_ascii_case(only)));
-        let named = [identity.model, identity.name].into_iter().flatten().any(|name| self.has_name(name));
+        // The number that the device itself gives decides alone; its name may be of another or of none.
+        let named = identity.model.or(identity.name).is_some_and(|name| self.has_name(name));
         of_maker && of_firmware && named
     }
 
@@ -94,6 +107,10 @@ pub fn is_named(text: &str, maker: &str, names: &[&str]) -> bool {
         .and_then(|(_, rest)| rest.strip_prefix([' ', '-']));
     [Some(text), behind_maker].into_iter().flatten().any(|it| names.iter().any(|own| own.eq_ignore_ascii_case(it)))
 }
+
+/// Makers of whom a captured model breaks the layout, and what holds for their models that are not in the table: the steps of the
+/// Renpho below are ten times those of the standard, and which of its others do so too is not known.
+const MAKERS: &[(&str, Quirks)] = &[("Renpho", Quirks { mass_steps_unknown: true, ..Quirks::NONE })];
 
 const MODELS: &[Model] = &[
     // Captured frames, with and without an irregular pulse and of both users: derdilla/blood-pressure-monitor-fl,
@@ -140,7 +157,7 @@ mod tests {
         for name in ["ES-WBE28", "es-wbe28", "Renpho ES-WBE28", "renpho-es-wbe28", "RENPHO-SCALE"] {
             assert!(tenfold(Identity::named(name)), "{name}");
         }
-        for name in ["", "ES-WBE2", "ES-WBE28B", "RenphoES-WBE28", "Beurer ES-WBE28", "é", "Renpho"] {
+        for name in ["", "ES-WBE2", "ES-WBE28B", "Beurer ES-WBE28", "é", "My Renpho", "Renph"] {
             assert_eq!(Quirks::of(&Identity::named(name)), Quirks::NONE, "{name}");
         }
     }
@@ -150,6 +167,27 @@ mod tests {
         let of = |maker, model| Quirks::of(&Identity { maker, model, ..Identity::default() }).cuff_user_always;
         assert!(of(Some("BEURER"), Some("bm85")) && of(None, Some("BM85")));
         assert!(!of(Some("Medisana"), Some("BM85")) && !of(Some("Beurer"), None) && !of(None, None));
+    }
+
+    #[test]
+    fn the_number_that_a_device_gives_decides_alone() {
+        let of = |model, name| Quirks::of(&Identity { model, name, ..Identity::default() }).cuff_user_always;
+        assert!(of(Some("BM85"), None) && of(None, Some("BM85")) && of(Some("BM85"), Some("BM77")));
+        assert!(!of(Some("BM77"), Some("BM85")), "a name does not speak against it");
+    }
+
+    #[test]
+    fn an_unlisted_model_of_a_maker_that_breaks_the_layout_is_refused() {
+        let refused = |maker, model, name| {
+            let quirks = Quirks::of(&Identity { maker, model, firmware: None, name });
+            assert!(!quirks.mass_steps_unknown || !quirks.mass_in_tenfold_steps);
+            quirks.mass_steps_unknown
+        };
+        assert!(refused(None, None, Some("RENPHO-SCALE-1234")) && refused(None, None, Some("renpho")));
+        assert!(refused(Some("Renpho Ltd"), Some("ES-CS20M"), None) && refused(Some("RENPHO"), None, None));
+        assert!(refused(None, Some("ES-CS20M"), Some("Renpho-Scale")), "the number decides, and is not listed");
+        assert!(!refused(Some("Renpho"), Some("ES-WBE28"), None) && !refused(None, None, Some("Renpho-Scale")));
+        assert!(!refused(Some("Beurer"), Some("BF720"), None));
     }
 
     #[test]

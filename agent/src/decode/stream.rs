@@ -8,7 +8,7 @@ use shared::units::Decimal;
 
 use super::and_scale::ScaleLine;
 use super::and_ua767::Ua767Line;
-use super::bci::{self, BciLine};
+use super::bci::{self, BciLine, Bit5};
 use super::beurer_bm65::Bm65Line;
 use super::cms50_line::{self, Cms50V7Line};
 use super::framing::Marked;
@@ -93,13 +93,13 @@ enum Line {
 }
 
 impl Line {
-    fn of(protocol: Protocol) -> Self {
+    fn of(protocol: Protocol, bit5: Bit5) -> Self {
         match protocol {
             Protocol::NoninDf2 => Self::Packets(PacketLine::new(Variant::Df2)),
             Protocol::NoninDf7 => Self::Packets(PacketLine::new(Variant::Df7)),
             Protocol::NoninDf8 => Self::Df8(Df8Line::default()),
             Protocol::NoninDf13 => Self::Df13(Df13Line::default()),
-            Protocol::Bci => Self::Bci(BciLine::default()),
+            Protocol::Bci => Self::Bci(BciLine::of(bit5)),
             Protocol::Cms50V7 => Self::Cms50V7(Cms50V7Line::default()),
             Protocol::MasimoAscii1 => Self::Masimo(MasimoLine::default()),
             Protocol::SuntechNibp => Self::Suntech(SuntechLine::default()),
@@ -155,6 +155,7 @@ pub(super) fn by_byte<T: Into<Heard>>(bytes: &mut &[u8], mut hear: impl FnMut(u8
 /// takes no memory.
 pub struct StreamDecoder {
     protocol: Protocol,
+    bit5: Bit5,
     line: Line,
     window: Window,
     tally: Tally,
@@ -169,6 +170,13 @@ impl StreamDecoder {
     #[must_use]
     pub fn new(protocol: Protocol) -> Self {
         Self::with_second(protocol, Duration::from_secs(1))
+    }
+
+    /// A decoder of the frames that Berry's oximeters send over Bluetooth: [`Protocol::Bci`] with its maker's meaning of a bit.
+    #[must_use]
+    pub fn of_berry() -> Self {
+        let bit5 = Bit5::Unplugged;
+        Self { bit5, line: Line::of(Protocol::Bci, bit5), ..Self::new(Protocol::Bci) }
     }
 
     /// The same for a recording that is played faster or slower: `second` is how long a second of it lasts.
@@ -188,7 +196,16 @@ impl StreamDecoder {
             Protocol::AndScale => Some(second.saturating_mul(3)),
             _ => None,
         };
-        Self { protocol, line: Line::of(protocol), window, tally: Tally::default(), quiet_after, heard: None }
+        let bit5 = Bit5::default();
+        Self {
+            protocol,
+            bit5,
+            line: Line::of(protocol, bit5),
+            window,
+            tally: Tally::default(),
+            quiet_after,
+            heard: None,
+        }
     }
 
     /// Takes bytes that came in at `at` and gives each moment that they complete to `out`, in order.
@@ -242,7 +259,7 @@ impl StreamDecoder {
         while last.is_some() && self.line.quiet(&mut self.tally).is_some() {
             self.tally.refuse(RefusedFrame::Unproven, 1);
         }
-        self.line = Line::of(self.protocol);
+        self.line = Line::of(self.protocol, self.bit5);
         last.or_else(|| self.window.finish(&mut self.tally))
     }
 

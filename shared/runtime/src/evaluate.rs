@@ -47,12 +47,12 @@ impl Input {
         self.0.get(key).and_then(Json::as_str).ok_or(UnusableInput::Key(key))
     }
 
-    /// Octets in hexadecimal.
+    /// Octets in hexadecimal, letters of either case.
     ///
     /// # Errors
     /// [`UnusableInput::Key`]
     pub fn hex(&self, key: &'static str) -> Result<Vec<u8>, UnusableInput> {
-        hex::decode(self.text(key)?).ok_or(UnusableInput::Key(key))
+        hex::decode(&self.text(key)?.to_ascii_lowercase()).ok_or(UnusableInput::Key(key))
     }
 
     /// A number by its digits, whether it is written as a number or as a text (which may end in zeros).
@@ -298,6 +298,14 @@ mod tests {
         );
         assert_eq!(ended(Wanted::Differences("length"), "").0, 1, "no case proves nothing");
         assert_eq!(ended(Wanted::Differences("length"), "{\"id\":1,\"input\":{\"hex\":\"\"}}").0, 1);
+    }
+
+    #[test]
+    fn octets_may_be_written_in_letters_of_either_case() {
+        let fields =
+            |hex: &str| answer(("length", length), &json!({ "input": { "hex": hex } }).to_string())["fields"].clone();
+        assert_eq!((fields("0648AB"), fields("0648ab"), fields("aB")), (json!(3), json!(3), json!(1)));
+        assert_eq!(fields("0648AG"), Json::Null);
     }
 
     #[test]

@@ -25,7 +25,8 @@ const fn hundredths(low: i64, high: i64) -> (Decimal, Decimal) {
 ///
 /// Pressures: no cuff measures below 40 mmHg systolic or 26 mmHg mean (SunTech Advantage OEM, ranges for all patients); 35
 /// and 20 leave room, and keep kilopascals from passing for millimetres. Glucose: no meter gives a number below 10 mg/dL
-/// (0.6 mmol/L), it says "low"; so millimoles do not pass for milligrams.
+/// (0.6 mmol/L), it says "low"; so millimoles do not pass for milligrams. Nor does any give one above 33.3 mmol/L
+/// (600 mg/dL), it says "high"; 35 leaves room, and keeps a hypoglycaemia of 40 mg/dL from passing for 40 mmol/L.
 pub(super) fn bands(metric: Metric, unit: Unit) -> Option<Bands> {
     let (possible, likely) = match (metric, unit) {
         (Metric::HeartRate | Metric::PulseRate, Unit::PerMinute) => (whole(1, 350), whole(20, 250)),
@@ -41,11 +42,11 @@ pub(super) fn bands(metric: Metric, unit: Unit) -> Option<Bands> {
         (Metric::MeanPressure, Unit::Kilopascal) => (hundredths(267, 3999), tenths(40, 267)),
         (Metric::Weight, Unit::Kilogram) => (tenths(1, 6500), whole(2, 300)),
         (Metric::Weight, Unit::Pound) => (tenths(2, 14330), whole(4, 660)),
-        (Metric::Glucose, Unit::MillimolePerLitre) => (tenths(5, 830), tenths(11, 333)),
+        (Metric::Glucose, Unit::MillimolePerLitre) => (tenths(5, 350), tenths(11, 333)),
         (Metric::Glucose, Unit::MilligramPerDecilitre) => (whole(10, 1500), whole(20, 600)),
         (Metric::PerfusionIndex, Unit::Percent) => (hundredths(1, 10_000), hundredths(2, 2000)),
         (Metric::Battery, Unit::Percent) => (whole(0, 100), whole(0, 100)),
-        (Metric::InterstitialGlucose, Unit::MillimolePerLitre) => (tenths(5, 830), tenths(22, 222)),
+        (Metric::InterstitialGlucose, Unit::MillimolePerLitre) => (tenths(5, 350), tenths(22, 222)),
         (Metric::InterstitialGlucose, Unit::MilligramPerDecilitre) => (whole(10, 1500), whole(40, 400)),
         (Metric::BodyFat | Metric::MuscleShare, Unit::Percent) => (tenths(1, 999), whole(3, 75)),
         (Metric::MuscleMass | Metric::FatFreeMass | Metric::BodyWater, Unit::Kilogram) => {

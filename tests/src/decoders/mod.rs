@@ -257,6 +257,7 @@ fn quirks(draw: &mut Draw) -> Quirks {
         cuff_user_always: once_in_four(),
         mass_in_tenfold_steps: once_in_four(),
         zero_is_no_value: once_in_four(),
+        mass_steps_unknown: once_in_four(),
         holds_values_without_finger: once_in_four(),
     }
 }

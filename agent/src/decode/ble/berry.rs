@@ -1,14 +1,14 @@
 //! Berry BM1000: frames of BCI, some in each notification.
 //!
 //! Source: STANDARDS §1.4 and §2.2. The frames come sixty times a second, so who is connected gives the octets to a
-//! [`StreamDecoder`](crate::decode::StreamDecoder) of [`Protocol::Bci`](crate::decode::Protocol::Bci), which makes one moment of
-//! each second and finds frames that lie in two notifications. Here is what a single notification says.
+//! [`StreamDecoder::of_berry`](crate::decode::StreamDecoder::of_berry), which makes one moment of each second and finds frames that
+//! lie in two notifications. Here is what a single notification says. Bit 5 of a frame's first octet is a probe that is unplugged.
 
 use shared::metric::Metric;
 use shared::reading::{Quality, Reading};
 use shared::units::Unit;
 
-use crate::decode::bci::Frame;
+use crate::decode::bci::{Bit5, Frame};
 use crate::decode::{RefusedFrame, Report};
 
 /// Octets of a frame of BCI.
@@ -23,7 +23,7 @@ pub fn report(value: &[u8]) -> Result<Report, RefusedFrame> {
     let mut quality = Quality::GOOD;
     let mut last = Err(RefusedFrame::Length);
     for frame in frames {
-        let unit = Frame::of(frame)?.unit(false);
+        let unit = Frame::of(frame)?.unit(false, Bit5::Unplugged);
         quality = quality.and(unit.quality);
         last = Ok(unit);
     }
@@ -45,6 +45,8 @@ mod tests {
     use shared::reading::NoReading;
 
     use super::*;
+    use crate::decode::StreamDecoder;
+    use crate::decode::tests::at;
 
     #[test]
     fn the_last_frame_counts_with_the_flags_of_all() {
@@ -54,6 +56,18 @@ mod tests {
         assert_eq!(read.readings[..], [spo2, pulse]);
         let off = report(&[0x85, 50, 0x10, 72, 97]).unwrap();
         assert_eq!(off.readings[0], Reading::none(Metric::SpO2, NoReading::SensorOff, Quality::SENSOR_ALARM));
+    }
+
+    #[test]
+    fn an_unplugged_probe_is_no_reading() {
+        let read = report(&[0xA5, 50, 7, 72, 88]).unwrap();
+        let none = |metric| Reading::none(metric, NoReading::SensorDisconnected, Quality::SENSOR_ALARM);
+        assert_eq!(read.readings[..], [none(Metric::SpO2), none(Metric::PulseRate)]);
+        let mut decoder = StreamDecoder::of_berry();
+        let moments = decoder.moments(&[0xA5, 50, 7, 72, 88].repeat(60), at(0));
+        assert_eq!(moments.iter().map(|moment| &moment.report).collect::<Vec<_>>(), [&read]);
+        assert_eq!(decoder.finish(), None);
+        assert_eq!(decoder.moments(&[0xA5, 50, 7, 72, 88].repeat(60), at(0))[0].report, read, "also when begun anew");
     }
 
     #[test]

@@ -11,13 +11,16 @@
 //! quality   SFLOAT, per cent
 //! CRC       u16, if the device says in its features that it sends one
 //! ```
+//! The quality is of the sensor's own; the standard gives no limit. Below [`QUALITY_PERCENT_MIN`], or where it is no number of per
+//! cent, the value is questionable.
+//!
 //! The size must be what the flags say. Warnings about the patient are alarms of the device: they speak of its limits, not of
 //! the quality of the value, and neither does an alert of its own.
 
 use shared::metric::Metric;
 use shared::observation::DeviceTime;
 use shared::reading::{NoReading, Quality, Reading};
-use shared::units::Unit;
+use shared::units::{Decimal, Unit};
 
 use crate::decode::checksum::crc16_mcrf4xx;
 use crate::decode::cursor::Cursor;
@@ -29,6 +32,9 @@ const QUALITY: u8 = 1 << 1;
 const WARNING: u8 = 1 << 5;
 const CALIBRATION: u8 = 1 << 6;
 const STATUS: u8 = 1 << 7;
+
+/// The lowest quality in per cent at which a value is not questionable. No standard has a limit; this one is ours.
+pub const QUALITY_PERCENT_MIN: i64 = 50;
 
 const RECORD_BYTES_MIN: usize = 6;
 const CRC_BYTES: usize = 2;
@@ -68,6 +74,48 @@ impl E2eCrc {
                 }
             }
             _ => Err(RefusedFrame::Length),
+        }
+    }
+}
+
+/// What a sensor measures: the type of CGM Feature (2AA8). A sensor that has not said it measures interstitial fluid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Sample {
+    /// Interstitial fluid, 9.
+    #[default]
+    Interstitial,
+    /// Blood, or the plasma of it: 1 to 8.
+    Blood,
+    /// A control solution, 10: not of a patient.
+    ControlSolution,
+    /// A number that the standard reserves.
+    Reserved,
+}
+
+impl Sample {
+    /// The sample of this number.
+    #[must_use]
+    pub const fn of(number: u8) -> Self {
+        match number {
+            1..=8 => Self::Blood,
+            9 => Self::Interstitial,
+            10 => Self::ControlSolution,
+            _ => Self::Reserved,
+        }
+    }
+
+    const fn metric(self) -> Metric {
+        match self {
+            Self::Blood => Metric::Glucose,
+            Self::Interstitial | Self::ControlSolution | Self::Reserved => Metric::InterstitialGlucose,
+        }
+    }
+
+    const fn no_reading(self) -> Option<NoReading> {
+        match self {
+            Self::Interstitial | Self::Blood => None,
+            Self::ControlSolution => Some(NoReading::ControlSolution),
+            Self::Reserved => Some(NoReading::Reserved),
         }
     }
 }
@@ -201,14 +249,21 @@ impl<'a> Cgm<'a> {
         }
     }
 
+    /// Whether the sensor says that its value is of low quality, or says nothing that can be one.
+    fn is_doubted(&self) -> bool {
+        let enough = Decimal::from(QUALITY_PERCENT_MIN)..=Decimal::from(100);
+        self.quality.is_some_and(|quality| quality.map_or(true, |percent| !enough.contains(&percent)))
+    }
+
     /// What of it is a reading: `start` is when the session began, by the device's clock; `from_memory` if the record was asked
-    /// for.
+    /// for; `sample` is what the sensor measures.
     #[must_use]
-    pub fn report(&self, start: Option<DeviceTime>, from_memory: bool) -> Report {
+    pub fn report(&self, start: Option<DeviceTime>, from_memory: bool, sample: Sample) -> Report {
         let (status, calibration) = (self.status.unwrap_or_default(), self.calibration.unwrap_or_default());
         let quality = Quality::LOW_BATTERY
             .when(status.has(Status::BATTERY_LOW))
             .and(Quality::DEVICE_CLOCK.when(calibration.has(Calibration::TIME_SYNC)))
+            .and(Quality::QUESTIONABLE.when(self.is_doubted()))
             .and(Quality::CALIBRATION_DUE.when(calibration.has(Calibration::REQUIRED)))
             .and(Quality::WRONG_CONDITIONS.when(calibration.has(Calibration::TOO_HOT | Calibration::TOO_COLD)));
         let mut report = Report {
@@ -217,8 +272,8 @@ impl<'a> Cgm<'a> {
             battery_low: self.status.map(|status| status.has(Status::BATTERY_LOW)),
             ..Report::default()
         };
-        let metric = Metric::InterstitialGlucose;
-        report.add(match (self.no_reading(), self.glucose) {
+        let metric = sample.metric();
+        report.add(match (sample.no_reading().or(self.no_reading()), self.glucose) {
             (None, Ok(decimal)) => Reading::value(metric, decimal, Unit::MilligramPerDecilitre, quality),
             (why, _) => Reading::none(metric, why.unwrap_or(NoReading::NotANumber), quality),
         });
@@ -265,110 +320,5 @@ impl<'a> CgmRecords<'a> {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::arithmetic_side_effects)]
-    use proptest::prelude::*;
-    use shared::reading::Outcome;
-
-    use super::*;
-
-    /// A record of 120 mg/dL in minute 6 with these octets of status, calibration and warning.
-    fn record(octets: [u8; 3]) -> Vec<u8> {
-        [&[9, 0xE0, 0x78, 0x00, 6, 0][..], &octets].concat()
-    }
-
-    fn report(value: &[u8]) -> Report {
-        CgmRecords::of(value, E2eCrc::NotSent).unwrap().iter().next().unwrap().report(None, false)
-    }
-
-    #[test]
-    fn a_record_is_of_interstitial_fluid() {
-        let value = Reading::value(Metric::InterstitialGlucose, 120.into(), Unit::MilligramPerDecilitre, Quality::GOOD);
-        assert_eq!(report(&record([0; 3])).readings[..], [value]);
-    }
-
-    #[test]
-    fn each_bit_of_status_and_calibration() {
-        let none = [
-            ([1, 0, 0], NoReading::Stale),
-            ([4, 0, 0], NoReading::SensorFault),
-            ([8, 0, 0], NoReading::SensorFault),
-            ([0x20, 0, 0], NoReading::DeviceFault),
-            ([0, 0, 0x40], NoReading::BelowRange),
-            ([0, 0, 0x80], NoReading::AboveRange),
-        ];
-        for (octets, why) in none {
-            assert_eq!(report(&record(octets)).readings[0].outcome, Outcome::None(why), "{octets:?}");
-        }
-        let kept = [
-            ([2, 0, 0], Quality::LOW_BATTERY),
-            ([0x10, 0, 0], Quality::GOOD),
-            ([0, 1, 0], Quality::DEVICE_CLOCK),
-            ([0, 2, 0], Quality::GOOD),
-            ([0, 4, 0], Quality::GOOD),
-            ([0, 8, 0], Quality::CALIBRATION_DUE),
-            ([0, 0x10, 0], Quality::WRONG_CONDITIONS),
-            ([0, 0x20, 0], Quality::WRONG_CONDITIONS),
-            ([0, 0, 0x3F], Quality::GOOD),
-        ];
-        for (octets, quality) in kept {
-            let reading = report(&record(octets)).readings[0].clone();
-            assert!(matches!(reading.outcome, Outcome::Value(_)) && reading.quality == quality, "{octets:?}");
-        }
-        assert_eq!(CgmRecords::of(&record([0, 0, 0xC0]), E2eCrc::NotSent), Err(RefusedFrame::Contradiction));
-    }
-
-    #[test]
-    fn trend_and_quality_stand_behind_the_octets() {
-        let value = [11, 0xA3, 0x78, 0x00, 6, 0, 0, 0x04, 0x02, 0xF0, 0x64];
-        assert_eq!(CgmRecords::of(&value, E2eCrc::NotSent), Err(RefusedFrame::Length), "the flags say 12");
-        let value = [12, 0xA3, 0x78, 0x00, 6, 0, 0, 0x04, 0x02, 0xF0, 0x64, 0];
-        let read = CgmRecords::of(&value, E2eCrc::NotSent).unwrap().iter().next().unwrap();
-        assert_eq!(read.trend.map(|trend| trend.unwrap().to_string()), Some("0.2".into()));
-        assert_eq!(read.quality.map(|quality| quality.unwrap().to_string()), Some("100".into()));
-        assert_eq!(read.warning.map(|warning| warning.names().collect::<Vec<_>>()), Some(vec!["below-hypo"]));
-    }
-
-    #[test]
-    fn a_crc_is_asked_for_when_it_was_announced() {
-        let with: &[u8] = &[8, 0, 0x0C, 0x10, 6, 0, 0x59, 0x6F];
-        let without: &[u8] = &[6, 0, 0x0C, 0x10, 6, 0];
-        for (crc, with_is, without_is) in [
-            (E2eCrc::Sent, Ok(1), Err(RefusedFrame::Length)),
-            (E2eCrc::NotSent, Err(RefusedFrame::Length), Ok(1)),
-            (E2eCrc::BySize, Ok(1), Ok(1)),
-        ] {
-            let count = |value| CgmRecords::of(value, crc).map(|records| records.iter().count());
-            assert_eq!((count(with), count(without)), (with_is, without_is), "{crc:?}");
-        }
-        let wrong = [8, 0, 0x0C, 0x10, 6, 0, 0x6F, 0x59];
-        assert_eq!(CgmRecords::of(&wrong, E2eCrc::BySize), Err(RefusedFrame::Checksum));
-    }
-
-    #[test]
-    fn one_bad_record_refuses_the_notification() {
-        let good = record([0; 3]);
-        let two = [&good[..], &good[..]].concat();
-        assert_eq!(CgmRecords::of(&two, E2eCrc::BySize).map(|records| records.iter().count()), Ok(2));
-        for cut in 1..9 {
-            assert_eq!(CgmRecords::of(&two[..18 - cut], E2eCrc::BySize), Err(RefusedFrame::Length));
-        }
-        assert_eq!(CgmRecords::of(&[], E2eCrc::BySize), Err(RefusedFrame::Length));
-        assert_eq!(
-            CgmRecords::of(&[0, 0], E2eCrc::BySize),
-            Err(RefusedFrame::Length),
-            "no endless record of no octets"
-        );
-    }
-
-    proptest! {
-        #[test]
-        fn any_octets_are_read_or_refused(value in proptest::collection::vec(any::<u8>(), 0..40)) {
-            for crc in [E2eCrc::Sent, E2eCrc::NotSent, E2eCrc::BySize] {
-                if let Ok(records) = CgmRecords::of(&value, crc) {
-                    prop_assert!(records.iter().all(|record| record.report(None, true).readings.len() == 1));
-                }
-            }
-        }
-    }
-}
+#[path = "cgm_tests.rs"]
+mod tests;

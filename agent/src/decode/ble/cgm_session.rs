@@ -9,7 +9,7 @@
 
 use shared::observation::DeviceTime;
 
-use super::cgm::{CgmRecords, E2eCrc};
+use super::cgm::{CgmRecords, E2eCrc, Sample};
 use crate::decode::checksum::crc16_mcrf4xx;
 use crate::decode::cursor::Cursor;
 use crate::decode::{RefusedFrame, Report, date_time};
@@ -25,7 +25,7 @@ const ZONE_UNKNOWN: i8 = -128;
 pub struct Feature {
     /// The flags as sent.
     pub flags: u32,
-    /// What it measures: 9 is interstitial fluid.
+    /// What it measures, as sent: see [`Sample`].
     pub sample: u8,
     /// Where: 5 is under the skin.
     pub site: u8,
@@ -97,6 +97,7 @@ impl SessionStart {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct CgmSession {
     crc: E2eCrc,
+    sample: Sample,
     start: Option<DeviceTime>,
 }
 
@@ -106,7 +107,8 @@ impl CgmSession {
     /// # Errors
     /// As [`Feature::of`]; what was known stays.
     pub fn feature(&mut self, value: &[u8]) -> Result<(), RefusedFrame> {
-        self.crc = Feature::of(value)?.crc();
+        let feature = Feature::of(value)?;
+        (self.crc, self.sample) = (feature.crc(), Sample::of(feature.sample));
         Ok(())
     }
 
@@ -127,13 +129,15 @@ impl CgmSession {
     /// As [`CgmRecords::of`].
     pub fn records(self, value: &[u8], from_memory: bool) -> Result<impl Iterator<Item = Report>, RefusedFrame> {
         let records = CgmRecords::of(value, self.crc)?;
-        Ok(records.iter().map(move |record| record.report(self.start, from_memory)))
+        Ok(records.iter().map(move |record| record.report(self.start, from_memory, self.sample)))
     }
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::arithmetic_side_effects)]
+    use shared::metric::Metric;
+
     use super::*;
 
     const START: [u8; 9] = [0xEA, 7, 4, 24, 23, 8, 24, 8, 4];
@@ -165,6 +169,17 @@ mod tests {
         assert_eq!(time(session), Some(later), "90 minutes after 23:08:24");
         assert_eq!(session.start(&[0xEA, 7, 2, 30, 0, 0, 0, 0, 0]), Err(RefusedFrame::DeviceTime));
         assert_eq!(time(session), None, "no longer known");
+    }
+
+    #[test]
+    fn what_the_features_say_is_measured_holds_for_every_record() {
+        let mut session = CgmSession::default();
+        let metric = |session: CgmSession| {
+            session.records(&[6, 0, 120, 0, 90, 0], false).unwrap().next().unwrap().readings[0].metric
+        };
+        assert_eq!(metric(session), Metric::InterstitialGlucose, "until it says");
+        session.feature(&[0, 0, 0, 0x51, 0xFF, 0xFF]).unwrap();
+        assert_eq!(metric(session), Metric::Glucose);
     }
 
     #[test]

@@ -112,11 +112,11 @@ impl DeviceStatus {
         self.has(9)
     }
 
-    /// The flags of what was measured.
+    /// The flags of what was measured. A display that is updated late (bit 0) shows a value of some time ago.
     #[must_use]
     pub const fn quality(self) -> Quality {
         Quality::QUESTIONABLE
-            .when(self.has(2) || self.has(8) || self.has(12))
+            .when(self.has(0) || self.has(2) || self.has(8) || self.has(12))
             .and(Quality::WEAK_SIGNAL.when(self.has(3) || self.has(4)))
             .and(Quality::LOW_PERFUSION.when(self.has(5)))
             .and(Quality::ARTEFACT.when(self.has(6)))
@@ -178,7 +178,7 @@ mod tests {
         for bit in 0..24 {
             let status = DeviceStatus(1 << bit);
             let quality = match bit {
-                2 | 8 | 12 => Quality::QUESTIONABLE,
+                0 | 2 | 8 | 12 => Quality::QUESTIONABLE,
                 3 | 4 => Quality::WEAK_SIGNAL,
                 5 => Quality::LOW_PERFUSION,
                 6 => Quality::ARTEFACT,

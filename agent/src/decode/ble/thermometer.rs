@@ -67,6 +67,12 @@ impl Site {
         }
     }
 
+    /// Whether the skin there may be many degrees colder than the body: a finger or a toe.
+    #[must_use]
+    pub const fn is_cold(self) -> bool {
+        matches!(self, Self::Finger | Self::Toe)
+    }
+
     /// Its name.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -114,11 +120,12 @@ impl Temperature {
     }
 
     /// What of a measurement (2A1C) is a reading: the temperature, in the unit it was sent in. An intermediate one (2A1E) still
-    /// rises, and is none.
+    /// rises, and is none. One of a finger or a toe is in the wrong place for a temperature of the body.
     #[must_use]
     pub fn report(&self) -> Report {
         let mut report = Report { device_time: self.time, ..Report::default() };
-        report.add(of_float(Metric::Temperature, self.temperature, self.unit, Quality::GOOD));
+        let quality = Quality::WRONG_POSITION.when(self.site.is_some_and(Site::is_cold));
+        report.add(of_float(Metric::Temperature, self.temperature, self.unit, quality));
         report
     }
 }
@@ -140,6 +147,14 @@ mod tests {
         assert_eq!(report.device_time, Some(time));
         let nothing = Temperature::of(&[0, 0xFF, 0xFF, 0x7F, 0]).unwrap().report().readings[0].clone();
         assert_eq!(nothing, Reading::none(Metric::Temperature, NoReading::NotANumber, Quality::GOOD));
+    }
+
+    #[test]
+    fn a_finger_and_a_toe_are_no_place_for_the_bodys_temperature() {
+        for site in 0..=10 {
+            let report = Temperature::of(&[0x04, 0x2E, 1, 0, 0xFF, site]).unwrap().report();
+            assert_eq!(report.readings[0].quality.is_gated(), site == 4 || site == 8, "{site}");
+        }
     }
 
     #[test]
