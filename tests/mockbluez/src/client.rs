@@ -16,6 +16,8 @@ const ANSWER_MAX: Duration = Duration::from_secs(45);
 const BLUEZ: &str = "org.bluez";
 const DEVICE: &str = "org.bluez.Device1";
 const CHARACTERISTIC: &str = "org.bluez.GattCharacteristic1";
+/// The path of the agent, on this connection.
+const AGENT: &str = "/agent";
 
 /// A call that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +56,8 @@ pub struct Client {
     /// what is so is asked.
     values: VecDeque<(String, Vec<u8>)>,
     answer_max: Duration,
+    /// What the agent answers when a passkey is asked for.
+    passkey: Option<u32>,
 }
 
 impl Client {
@@ -64,7 +68,7 @@ impl Client {
     pub fn connect(address: &str) -> Result<Self, Failed> {
         let mut channel = Channel::open_private(address)?;
         channel.register()?;
-        let client = Self { channel, values: VecDeque::new(), answer_max: ANSWER_MAX };
+        let client = Self { channel, values: VecDeque::new(), answer_max: ANSWER_MAX, passkey: None };
         client.listen("type='signal',sender='org.bluez'")?;
         Ok(client)
     }
@@ -126,6 +130,7 @@ impl Client {
         loop {
             while let Some(message) = self.channel.pop_message() {
                 self.keep_value(&message);
+                self.answer_as_agent(&message);
                 if let Some(found) = wanted(self, &message) {
                     return Ok((message, found));
                 }
@@ -140,6 +145,34 @@ impl Client {
         if let Some(Value::Octets(octets)) = properties.get("Value").and_then(|value| Value::read(&*value.0)) {
             self.values.push_back((path, octets));
         }
+    }
+
+    /// Agrees to pair from now on, with this passkey for devices that show one. The agent lives as long as the client,
+    /// and answers while the client waits for something.
+    ///
+    /// # Errors
+    /// bluetoothd refuses.
+    pub fn register_agent(&mut self, passkey: Option<u32>) -> Result<(), Failed> {
+        const AGENTS: &str = "org.bluez.AgentManager1";
+        self.passkey = passkey;
+        let able = if passkey.is_some() { "KeyboardOnly" } else { "NoInputNoOutput" };
+        let agent = Path::from(AGENT);
+        self.call("/org/bluez", AGENTS, "RegisterAgent", (agent.clone(), able))?;
+        self.call("/org/bluez", AGENTS, "RequestDefaultAgent", (agent,)).map(|_| ())
+    }
+
+    fn answer_as_agent(&self, message: &Message) {
+        if message.msg_type() != MessageType::MethodCall || message.path().as_deref() != Some(AGENT) {
+            return;
+        }
+        let reply = message.method_return();
+        let reply = match (message.member().as_deref(), self.passkey) {
+            (Some("RequestPasskey"), Some(passkey)) => reply.append1(passkey),
+            _ => reply,
+        };
+        // The bus may be gone; the next call says so.
+        let _ = self.channel.send(reply);
+        self.channel.flush();
     }
 
     /// Waits until a property of an object has this value.
@@ -219,6 +252,23 @@ impl Client {
         let filter: PropMap = [("Transport".to_owned(), Variant(Box::new("le".to_owned()) as Box<dyn RefArg>))].into();
         self.call(crate::ADAPTER, ADAPTER, "SetDiscoveryFilter", (filter,))?;
         self.call(crate::ADAPTER, ADAPTER, "StartDiscovery", ()).map(|_| ())
+    }
+
+    /// Pairs, which also connects.
+    ///
+    /// # Errors
+    /// bluetoothd or the device refuses.
+    pub fn pair(&mut self, device: &str) -> Result<(), Failed> {
+        self.call(device, DEVICE, "Pair", ()).map(|_| ())
+    }
+
+    /// Forgets a device and its bond.
+    ///
+    /// # Errors
+    /// bluetoothd does not know it.
+    pub fn remove_device(&mut self, device: &str) -> Result<(), Failed> {
+        let path = Path::from(device.to_owned());
+        self.call(crate::ADAPTER, "org.bluez.Adapter1", "RemoveDevice", (path,)).map(|_| ())
     }
 
     /// Connects and waits for the services.

@@ -14,8 +14,8 @@
 //! libdbus reads `DBUS_SYSTEM_BUS_ADDRESS` once in a process: whoever tests a client that connects to "the system
 //! bus" starts it as a process of its own with that variable.
 //!
-//! Not here: descriptors, MTU exchange, filters, timeouts and caches of BlueZ, keys: how BlueZ itself behaves is seen
-//! only with BlueZ itself.
+//! Not here: descriptors, MTU exchange, filters, timeouts and caches of BlueZ, keys. How BlueZ itself behaves is seen in
+//! the emulated machine of `tests/bluetooth`, through the same [`Client`].
 // It serves tests: it stops at the first thing that is wrong.
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 #![allow(clippy::disallowed_methods)]

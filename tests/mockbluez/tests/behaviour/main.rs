@@ -178,21 +178,20 @@ fn a_device_that_lost_its_bond_fails_like_radio_trouble_until_it_is_removed() {
     for _ in 0..3 {
         assert_eq!(connect(&mut client, &strap).unwrap_err(), refused("Failed", "le-connection-abort-by-local"));
     }
-    let path = dbus::Path::from(strap.path().to_owned());
-    client.call(ADAPTER, ADAPTER_INTERFACE, "RemoveDevice", (path,)).unwrap();
+    client.remove_device(strap.path()).unwrap();
     assert!(strap.advertise(-60));
-    client.call("/org/bluez", "org.bluez.AgentManager1", "RegisterAgent", ()).unwrap();
-    client.call(strap.path(), DEVICE, "Pair", ()).unwrap();
+    client.register_agent(None).unwrap();
+    client.pair(strap.path()).unwrap();
     assert!(strap.is_connected());
 }
 
 #[test]
 fn pairing_needs_an_agent_and_reveals_the_address_that_stays() {
     let (_bluez, strap, mut client) = seen(strap().identity("C0:FF:EE:00:00:01"));
-    let failure = client.call(strap.path(), DEVICE, "Pair", ()).unwrap_err();
+    let failure = client.pair(strap.path()).unwrap_err();
     assert_eq!(failure, refused("AuthenticationFailed", "Authentication Failed"));
-    client.call("/org/bluez", "org.bluez.AgentManager1", "RegisterAgent", ()).unwrap();
-    client.call(strap.path(), DEVICE, "Pair", ()).unwrap();
+    client.register_agent(None).unwrap();
+    client.pair(strap.path()).unwrap();
     assert_eq!(client.property(strap.path(), DEVICE, "Address").unwrap(), Value::text("C0:FF:EE:00:00:01"));
     assert!(strap.path().ends_with("C0_00_00_00_00_01"));
 }
@@ -204,7 +203,7 @@ fn a_protected_read_without_an_agent_hangs_and_with_one_bonds() {
     let mut client = client.answers_within(Duration::from_millis(300));
     client.connect_device(cuff.path()).unwrap();
     assert_eq!(client.read(cuff.path(), 0x2A49).unwrap_err().name, "late");
-    client.call("/org/bluez", "org.bluez.AgentManager1", "RegisterAgent", ()).unwrap();
+    client.register_agent(None).unwrap();
     assert_eq!(client.read(cuff.path(), 0x2A49).unwrap(), [0x3F, 0]);
     assert_eq!(client.property(cuff.path(), DEVICE, "Bonded").unwrap(), Value::Flag(true));
 }

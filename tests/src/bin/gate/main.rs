@@ -6,6 +6,7 @@
 // A program for people at a terminal: printing is what it is for.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod bluetooth;
 mod command;
 mod dependencies;
 mod report;

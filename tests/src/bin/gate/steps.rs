@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::Gate;
 use crate::command::{Failure, command, run, run_command};
 use crate::report::Outcome;
-use crate::{dependencies, tools};
+use crate::{bluetooth, dependencies, tools};
 
 /// When a step runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +49,12 @@ pub(crate) const STEPS: &[Step] = &[
         run: dependencies::advisories,
     },
     Step { name: "tests", what: "all tests", needs: Needs::Nothing, run: tests },
+    Step {
+        name: "bluetooth",
+        what: "simulated devices through a real bluetoothd, in an emulated machine",
+        needs: Needs::AllBefore,
+        run: bluetooth::suite,
+    },
     Step { name: "documents", what: "the API documentation builds", needs: Needs::Full, run: documents },
     Step { name: "release", what: "the binaries as they ship", needs: Needs::AllBefore, run: release },
     Step {
@@ -81,7 +87,7 @@ fn lints(gate: &Gate) -> Result<Outcome, Failure> {
 fn tests(gate: &Gate) -> Result<Outcome, Failure> {
     let mut arguments = vec!["test", "--workspace", "--locked", "--no-fail-fast"];
     if gate.full {
-        arguments.extend(["--", "--include-ignored"]);
+        arguments.extend(["--", "--include-ignored", "--skip", bluetooth::TESTS]);
     }
     let said = run(gate, "cargo", &arguments).map_err(|Failure { what, said }| {
         let failing = failing_tests(&said);

@@ -13,10 +13,12 @@ enum Proof {
     Program(&'static str),
     /// A C library with its headers, by the name pkg-config has for it.
     Library(&'static str),
+    /// A module of Python.
+    PythonModule(&'static str),
 }
 
 /// Something the build or the tests need, the Debian package that has it, and what for.
-struct Tool {
+pub(crate) struct Tool {
     proof: Proof,
     package: &'static str,
     needed_for: &'static str,
@@ -28,22 +30,33 @@ impl Tool {
     }
 
     fn is_there(&self) -> bool {
+        let ends_well = |program: &str, arguments: &[&str]| {
+            let ran = std::process::Command::new(program).args(arguments).output();
+            ran.is_ok_and(|output| output.status.success())
+        };
         match self.proof {
             Proof::Program(program) => exists(program),
-            Proof::Library(name) => {
-                let asked = std::process::Command::new("pkg-config").args(["--exists", name]).status();
-                asked.is_ok_and(|status| status.success())
-            }
+            Proof::Library(name) => ends_well("pkg-config", &["--exists", name]),
+            Proof::PythonModule(name) => ends_well("python3", &["-c", &format!("import {name}")]),
         }
     }
 }
 
 const TOOLS: &[Tool] = &[
-    Tool::program("python3", "python3", "the feed client in tests, and the gate's own tools"),
+    Tool::program("python3", "python3", "the feed client in tests, the Bluetooth rig, and the gate's own tools"),
     Tool::program("strace", "strace", "tests that watch what is synced to the disk"),
     Tool::program("dbus-daemon", "dbus-daemon", "the bus of the mock of bluetoothd"),
     Tool::program("pkg-config", "pkg-config", "finding libdbus"),
     Tool { proof: Proof::Library("dbus-1"), package: "libdbus-1-dev", needed_for: "the mock of bluetoothd" },
+];
+
+/// What the emulated machine with a real bluetoothd is made with.
+pub(crate) const BLUETOOTH_TOOLS: &[Tool] = &[
+    Tool::program("qemu-system-x86_64", "qemu-system-x86", "the emulated machine"),
+    Tool::program("dbus-send", "dbus-bin", "asking the emulated machine's bluetoothd"),
+    Tool::program("cpio", "cpio", "packing the emulated machine's files"),
+    Tool::program("zstd", "zstd", "packing the emulated machine's files"),
+    Tool { proof: Proof::PythonModule("ensurepip"), package: "python3-venv", needed_for: "the simulated devices" },
 ];
 
 /// Only where cargo-deny is missing.
@@ -63,7 +76,7 @@ pub(crate) fn prepare(gate: &Gate) -> Result<Outcome, Failure> {
 }
 
 /// Installs those that are not there.
-fn install_missing(gate: &Gate, tools: &[Tool]) -> Result<(), Failure> {
+pub(crate) fn install_missing(gate: &Gate, tools: &[Tool]) -> Result<(), Failure> {
     let missing: Vec<&Tool> = tools.iter().filter(|tool| !tool.is_there()).collect();
     if missing.is_empty() { Ok(()) } else { install_packages(gate, &missing) }
 }
