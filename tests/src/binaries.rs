@@ -80,7 +80,10 @@ fn build(profile: Profile) -> anyhow::Result<PathBuf> {
 }
 
 /// The target folder that the running program lies in.
-fn target_folder() -> anyhow::Result<PathBuf> {
+///
+/// # Errors
+/// If the program lies in no such folder.
+pub fn target_folder() -> anyhow::Result<PathBuf> {
     let program = std::env::current_exe()?;
     let mut folder = program.parent().context("no folder")?;
     if folder.file_name().is_some_and(|name| name == "deps") {
