@@ -20,6 +20,7 @@ mod loading;
 mod memory;
 mod planted;
 mod planted_live;
+mod power_cut;
 mod reload;
 mod restoring;
 mod serial_devices;
