@@ -10,6 +10,7 @@
 //! the only copy.
 
 pub mod database;
+mod doubtful;
 pub mod generation;
 pub mod ledger;
 mod owner;

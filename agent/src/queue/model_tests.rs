@@ -224,6 +224,28 @@ fn what_is_sealed_again_after_a_failed_sync_does_not_come_back_with_the_next_sta
 }
 
 #[test]
+fn what_a_disk_refused_and_kept_is_removed_before_it_is_sealed_again() {
+    let (mut hub, mut server) = Hub::new();
+    // Two records are written, their sync fails, and so does taking them back.
+    hub.take(false);
+    hub.advance(300);
+    hub.take(false);
+    hub.advance(300);
+    hub.switch.0.store(true, Ordering::Relaxed);
+    hub.advance(1_000);
+    hub.advance(1_100);
+    hub.switch.0.store(false, Ordering::Relaxed);
+    // Sealed again, with one more; then the power fails.
+    hub.advance(2_100);
+    hub.take(true);
+    hub.sync();
+    hub.crash();
+    hub.drain(&mut server);
+    assert_eq!(server.seen.iter().copied().collect::<BTreeSet<_>>(), BTreeSet::from([1, 2, 3]));
+    assert_eq!(server.seen.len(), 3, "once each: {:?}", server.seen);
+}
+
+#[test]
 fn a_stream_without_receipts_does_not_keep_the_others_waiting() {
     let (mut hub, mut server) = Hub::new();
     for number in 1..=3 {

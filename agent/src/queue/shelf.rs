@@ -19,7 +19,6 @@ use shared::wire::SealedRecord;
 use super::database::{Change, Database, Disk, DiskRefused};
 use super::generation::{self, Generation};
 use super::ledger::{self, Answers, Progress, StreamRow, Totals};
-use super::owner::Unsynced;
 use super::sets;
 use crate::limits;
 
@@ -43,9 +42,9 @@ pub struct Gone {
     pub ranges: Ranges,
 }
 
-struct Head<B> {
-    number: u32,
-    database: B,
+pub(super) struct Head<B> {
+    pub(super) number: u32,
+    pub(super) database: B,
     /// Streams whose opening is in it.
     openings: BTreeSet<u32>,
 }
@@ -55,7 +54,7 @@ pub struct Shelf<D: Disk> {
     pub(super) disk: D,
     pub(super) folder: PathBuf,
     pub(super) ledger: D::Database,
-    head: Option<Head<D::Database>>,
+    pub(super) head: Option<Head<D::Database>>,
     /// One older generation, while the backlog is read from it.
     pub(super) tail: Option<(u32, D::Database)>,
     /// By number.
@@ -72,6 +71,8 @@ pub struct Shelf<D: Disk> {
     pub answers: Answers,
     /// The next generation's number.
     pub(super) next_number: u32,
+    /// Rows that the disk refused and that may be on it all the same: generation and key.
+    pub(super) doubtful: Vec<(u32, Vec<u8>)>,
 }
 
 /// What opening the shelf found.
@@ -135,6 +136,7 @@ impl<D: Disk> Shelf<D> {
             store: contents.store,
             answers: contents.answers,
             next_number: 1,
+            doubtful: Vec::new(),
         };
         shelf.find_generations(contents.generations, at, &mut found)?;
         if contents.orderly {
@@ -261,6 +263,7 @@ impl<D: Disk> Shelf<D> {
         observations: u16,
         at: Captured,
     ) -> Result<(), DiskRefused> {
+        self.cleanse()?;
         let full = |generation: &Generation| generation.records() >= limits::GENERATION_RECORDS_MAX;
         let head_is_full = self.head.as_ref().and_then(|head| self.generations.get(&head.number)).is_some_and(full);
         if head_is_full {
@@ -282,7 +285,11 @@ impl<D: Disk> Shelf<D> {
             changes.extend(generation::put_opening(ordinal, opening));
         }
         changes.extend(generation::put(ordinal, record, observations));
-        head.database.write(changes)?;
+        if let Err(error) = head.database.write(changes) {
+            let doubtful = (head.number, generation::key(ordinal, record.sequence.get()));
+            self.doubtful.push(doubtful);
+            return Err(error);
+        }
         head.openings.insert(ordinal);
         if let Some(generation) = self.generations.get_mut(&head.number) {
             generation.add(ordinal, record.sequence, record.keep, observations);
@@ -306,27 +313,6 @@ impl<D: Disk> Shelf<D> {
             }
             self.rows_due.insert(head.number);
         }
-    }
-
-    /// The disk refused: ends the head without these records, which never became durable.
-    pub(super) fn abandon_head(&mut self, unsynced: &[Unsynced], at: Captured) {
-        // What is sealed again under another number must not come back with the next start. Best effort: the disk
-        // refuses. What is lent or receipted goes under its own number if it comes back, and so only once.
-        let again = unsynced.iter().filter(|u| !u.is_lent && !self.is_released(u.ordinal, u.sequence));
-        let removals: Vec<_> = again.map(|u| Change::Remove(generation::key(u.ordinal, u.sequence.get()))).collect();
-        if let Some(head) = &mut self.head {
-            let records = removals.len();
-            if head.database.write(removals).and_then(|()| head.database.sync()).is_err() {
-                tracing::warn!(records, "what the disk refused cannot be removed from it either");
-            }
-        }
-        if let Some(generation) = self.head.as_ref().and_then(|head| self.generations.get_mut(&head.number)) {
-            for refused in unsynced {
-                generation.forget(refused.ordinal, refused.sequence, refused.observations);
-            }
-        }
-        self.end_head(at);
-        self.tail = None;
     }
 
     /// The head's number.
