@@ -54,7 +54,7 @@ pub(crate) const STEPS: &[Step] = &[
     Step {
         name: "bluetooth",
         what: "simulated devices through a real bluetoothd, in an emulated machine",
-        needs: Needs::AllBefore,
+        needs: Needs::Full,
         run: bluetooth::suite,
     },
     Step { name: "documents", what: "the API documentation builds", needs: Needs::Full, run: documents },
