@@ -164,6 +164,18 @@ pub const ASK_TIMES: u8 = 3;
 pub const KEEP_AWAKE_EVERY: Duration = Duration::from_secs(5);
 /// How often the pressure of a cuff is looked at, so that the end of a measurement is seen.
 pub const CUFF_WATCHED_EVERY: Duration = Duration::from_secs(1);
+/// The same while the cuff is full, so that its highest pressure is seen.
+pub const FULL_CUFF_WATCHED_EVERY: Duration = Duration::from_millis(250);
+/// How long a full cuff may go unseen. Longer: what was measured then is not known, and counts as a failed measurement.
+pub const FULL_CUFF_UNSEEN_MAX: Duration = Duration::from_secs(5);
+/// How long after the cuff is empty its result is asked for, and asked for again: the module has yet to store it.
+pub const RESULT_SETTLES: Duration = Duration::from_secs(2);
+/// How often a result that is not new yet is asked for. Not new then: the measurement counts as failed.
+pub const RESULT_ASK_TIMES: u8 = 5;
+/// How long after it was told to measure a cuff may stay empty. Over: it counts as not obeyed, and is told again.
+pub const CUFF_FILLS_WITHIN: Duration = Duration::from_secs(30);
+/// How long after a start that was not obeyed the next is given.
+pub const START_AGAIN_AFTER: Duration = Duration::from_secs(60);
 /// How often a device whose memory was read is asked for what is new.
 pub const MEMORY_READ_EVERY: Duration = Duration::from_secs(60);
 /// How often a device that does not answer is greeted.

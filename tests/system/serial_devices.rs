@@ -48,7 +48,7 @@ fn glucose(mg_dl: u16) -> Vitals {
 /// The devices that say nothing but measurements, and what they show: before the plug is pulled, and after.
 fn spot_devices() -> [(Protocol, &'static str, Shown); 4] {
     [
-        (Protocol::SunTechNibp, "module", vec![(8, pressure(124, 79, 72)), (80, pressure(131, 84, 75))]),
+        (Protocol::SunTechNibp, "module", vec![(8, pressure(124, 79, 72)), (120, pressure(131, 84, 75))]),
         (Protocol::AndScale, "scale", vec![(8, weight(83_760)), (80, weight(83_900))]),
         // A memory is read when its port opens: what is not in it by then is read when the port opens again.
         (Protocol::LifeScan, "meter", vec![(0, glucose(104)), (40, glucose(117)), (41, glucose(98))]),

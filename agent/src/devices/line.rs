@@ -231,6 +231,7 @@ impl<P: Ports> Line<P> {
             self.presence.readings();
             self.wait = REOPEN_FIRST;
         }
+        moments.extend(self.talk.take_lost().map(|lost| lost.at(self.joints.clock.captured())));
         if let Some(low) = moments.iter().rev().find_map(|moment| moment.report.battery_low) {
             self.presence.battery(low);
         }

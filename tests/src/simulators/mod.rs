@@ -21,6 +21,8 @@ pub mod port;
 pub mod protocol;
 pub mod script;
 pub mod suntech;
+#[cfg(test)]
+mod suntech_talk;
 pub mod writes;
 
 pub use plan::DevicePlan;

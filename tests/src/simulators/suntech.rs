@@ -11,9 +11,11 @@ const RESULT: &[u8] = &[HOST, 0x79, 0x03, 0x00, 0x4A];
 /// The answer to a command that was obeyed.
 const OBEYED: u8 = 0x4F;
 /// How long a measurement lasts, in seconds of the course.
-pub const MEASURES_FOR: u64 = 20;
+pub const MEASURES_FOR: u64 = 32;
 /// How far it inflates, mmHg.
-const INFLATES_TO: u64 = 160;
+const INFLATES_TO: u64 = 180;
+/// How long that takes, in seconds of the course; the rest of a measurement it deflates.
+const INFLATES_FOR: u64 = 8;
 /// An error: no pulse was found.
 const NO_PULSE: u8 = 2;
 const WHOLE: u8 = 1;
@@ -50,10 +52,12 @@ impl SunTech {
                 Some(packet(&[OBEYED]))
             }
             CUFF_PRESSURE => {
-                // Up in a quarter of the time, then slowly down.
                 let since = self.began.map_or(MEASURES_FOR, |began| second.saturating_sub(began)).min(MEASURES_FOR);
-                let up = since.saturating_mul(4).min(MEASURES_FOR);
-                let mmhg = INFLATES_TO * up.min(MEASURES_FOR - since) / MEASURES_FOR;
+                let mmhg = if since < INFLATES_FOR {
+                    INFLATES_TO * since / INFLATES_FOR
+                } else {
+                    INFLATES_TO * (MEASURES_FOR - since) / (MEASURES_FOR - INFLATES_FOR)
+                };
                 Some(packet(&(mmhg as u16).to_le_bytes()))
             }
             RESULT => Some(packet(&result(self.result))),
@@ -126,7 +130,7 @@ mod tests {
         let nothing = module.hear(RESULT, at(0));
         assert_eq!((nothing[0].len(), nothing[0][2..23].iter().max()), (24, Some(&0)));
         assert!(module.second(&shown, at(1)).is_empty(), "it speaks when it is spoken to");
-        assert!(module.hear(CUFF_PRESSURE, at(6))[0][2] > 100);
+        assert!(module.hear(CUFF_PRESSURE, at(9))[0][2] == 180);
         assert_eq!(module.hear(RESULT, at(6)), nothing);
         let found = module.hear(RESULT, at(1 + MEASURES_FOR));
         assert_eq!(found[0][..7], [0x3E, 0x18, 115, 0, 74, 0, 30]);

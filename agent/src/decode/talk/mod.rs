@@ -130,8 +130,16 @@ impl Talk {
     pub fn is_news(&mut self, report: &Report) -> bool {
         match &mut self.kind {
             Kind::Listen | Kind::Nonin(_) | Kind::Awake(_) => true,
-            Kind::Module(module) => module.is_news(),
+            Kind::Module(module) => module.is_news(report),
             Kind::Memory(memory) => memory.is_news(report),
+        }
+    }
+
+    /// A measurement that took place, or that the hub began in vain, and of which no result is known; each once.
+    pub fn take_lost(&mut self) -> Option<Report> {
+        match &mut self.kind {
+            Kind::Module(module) => module.take_lost(),
+            Kind::Listen | Kind::Nonin(_) | Kind::Awake(_) | Kind::Memory(_) => None,
         }
     }
 
