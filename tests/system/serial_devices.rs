@@ -18,7 +18,7 @@ use crate::home::{World, gaps, repeated};
 /// Seconds of a course in one of the clock.
 const SPEED: f64 = 8.0;
 /// Seconds of the oximeter's course: it is kept awake for longer than it would stay so by itself.
-const OXIMETER_SECONDS: u64 = 120;
+const OXIMETER_SECONDS: u64 = 240;
 const WITHIN: Duration = Duration::from_secs(20);
 
 /// What is measured, and in which second of its course.

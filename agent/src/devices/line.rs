@@ -109,7 +109,7 @@ impl<P: Ports> Line<P> {
         if self.trouble != Some(PortTrouble::NotTaken) {
             self.note(None);
         }
-        self.presence.opened(now);
+        self.presence.opened(now, self.talk.can_wait());
         self.talk.opened(now);
         let mut buffer = [0_u8; PORT_READ_BYTES_MAX];
         // Spoken to before anything is said of its state: a port that takes nothing is not connected.
@@ -186,6 +186,9 @@ impl<P: Ports> Line<P> {
             })?;
             self.note(None);
         }
+        if self.talk.take_given_up() {
+            self.presence.unanswering();
+        }
         Ok(())
     }
 
@@ -224,6 +227,9 @@ impl<P: Ports> Line<P> {
             return;
         }
         self.joints.counters.add(tally);
+        if tally.refused_in_all() > 0 {
+            self.talk.refused();
+        }
         moments.retain(|moment| self.talk.is_news(&moment.report));
         // A device for spot measurements is read frame by frame: each tells that it can be.
         let is_spot = !self.config.line(self.chooser.place()).protocol.is_continuous();
@@ -238,9 +244,12 @@ impl<P: Ports> Line<P> {
         // A state comes before the readings that it is about.
         self.say_change();
         for moment in moments {
-            let captured = moment.captured;
+            let (captured, record) = (moment.captured, moment.report.memory);
             let given_up = self.outbox.readings(self.joints.taken(None, moment), captured);
             self.joints.counters.overrun_by(given_up);
+            if let Some(record) = record.filter(|_| given_up > 0) {
+                self.talk.not_kept(&record);
+            }
         }
     }
 
@@ -291,9 +300,7 @@ impl<P: Ports> Line<P> {
                 tracing::info!(%device, %port, "the device is not there; it is looked for again");
             }
             Some(why @ (PortTrouble::Busy | PortTrouble::NotTaken)) => tracing::warn!(%device, %port, "{why}"),
-            Some(why @ (PortTrouble::SeveralAdapters | PortTrouble::Forbidden)) => {
-                tracing::error!(%device, %port, "{why}");
-            }
+            Some(why) => tracing::error!(%device, %port, "{why}"),
         }
     }
 

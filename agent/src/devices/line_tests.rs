@@ -177,3 +177,25 @@ fn a_memory_waits_while_the_hub_has_no_room() {
     }
     assert!((CROWDED..=CROWDED + 8).contains(&records), "{records}");
 }
+
+#[test]
+fn a_memory_that_does_not_answer_is_silent_and_connected_once_it_does() {
+    let mut tenths = 0;
+    let acts: Acts = Box::new(move |_, told| {
+        tenths += 1;
+        let answer = match told.pop_front() {
+            // Switched on after half a minute.
+            Some(0xAA) if tenths > 300 => vec![0x55],
+            Some(0xA2) => vec![0],
+            _ => Vec::new(),
+        };
+        (tenths < 500).then_some(answer)
+    });
+    let mut rig = rig(SerialConfig::new("/p".into(), Protocol::BeurerBm65), 8, acts);
+    rig.listen();
+    let states = std::iter::from_fn(|| rig.taken.try_recv().ok()).filter_map(|taken| match taken {
+        Taken::Device(status) => Some(status.state),
+        _ => None,
+    });
+    assert_eq!(states.collect::<Vec<_>>(), [DeviceState::Silent, DeviceState::Connected, DeviceState::Absent]);
+}

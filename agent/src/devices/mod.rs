@@ -1,6 +1,7 @@
 //! Devices: where bytes come from. Each source has its own file, and each is the only one that names its library.
 
-pub mod counters;
+pub mod claims;
+mod counters;
 mod line;
 pub mod line_settings;
 pub mod models;

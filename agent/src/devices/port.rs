@@ -114,12 +114,30 @@ pub enum PortTrouble {
     /// It did not take what was said to the device in time.
     #[error("the port did not take what the device must be told: check the adapter and its cable; it is opened again")]
     NotTaken,
+    /// What is at its path is no serial port.
+    #[error("what is at the port's path is no serial port: give the path of the adapter, such as /dev/ttyUSB0")]
+    NoTerminal,
+    /// It cannot have the settings.
+    #[error("the adapter does not take the line's speed, parity or bits: correct them, or use another adapter")]
+    SettingsRefused,
+    /// The system has another reason.
+    #[error("the system does not open the port: unplug the adapter and plug it in again; `dmesg` has the reason")]
+    Unopenable,
 }
 
 impl PortTrouble {
     /// Every trouble, in the order of their numbers.
-    pub const ALL: [Self; 6] =
-        [Self::Absent, Self::NoAdapter, Self::SeveralAdapters, Self::Busy, Self::Forbidden, Self::NotTaken];
+    pub const ALL: [Self; 9] = [
+        Self::Absent,
+        Self::NoAdapter,
+        Self::SeveralAdapters,
+        Self::Busy,
+        Self::Forbidden,
+        Self::NotTaken,
+        Self::NoTerminal,
+        Self::SettingsRefused,
+        Self::Unopenable,
+    ];
 }
 
 impl PortName {

@@ -28,11 +28,12 @@ impl Presence {
         Self { continuous, state: None, battery_low: None, said: None, last_byte: None, heard_since: None }
     }
 
-    /// The port is open. A device that speaks all the time counts as connected once it has spoken.
-    pub fn opened(&mut self, now: Tick) {
+    /// The port is open. A device that speaks all the time counts as connected once it has spoken, and one whose memory
+    /// `is_asked` once it has answered.
+    pub fn opened(&mut self, now: Tick, is_asked: bool) {
         self.last_byte = Some(now);
         self.heard_since = None;
-        if !self.continuous {
+        if !self.continuous && !is_asked {
             self.state = Some(DeviceState::Connected);
         }
     }
@@ -47,6 +48,11 @@ impl Presence {
     pub fn readings(&mut self) {
         self.heard_since = None;
         self.state = Some(DeviceState::Connected);
+    }
+
+    /// It let all questions go unanswered.
+    pub fn unanswering(&mut self) {
+        self.state = Some(DeviceState::Silent);
     }
 
     /// They made none, and need not have: what the line is set to is only tried.
@@ -105,7 +111,7 @@ mod tests {
     #[test]
     fn each_state_is_said_once() {
         let mut presence = Presence::new(true);
-        presence.opened(tick(0));
+        presence.opened(tick(0), false);
         presence.look(tick(2999));
         assert_eq!(presence.change(), None, "open and not yet heard");
         presence.look(tick(3000));
@@ -133,20 +139,20 @@ mod tests {
     #[test]
     fn a_port_that_hears_nothing_for_long_is_deaf_until_it_is_opened_again() {
         let mut presence = Presence::new(true);
-        presence.opened(tick(0));
+        presence.opened(tick(0), false);
         assert!(!presence.is_deaf(tick(59_999)));
         assert!(presence.is_deaf(tick(60_000)));
-        presence.opened(tick(60_000));
+        presence.opened(tick(60_000), false);
         assert!(!presence.is_deaf(tick(60_001)));
         let mut spot = Presence::new(false);
-        spot.opened(tick(0));
+        spot.opened(tick(0), false);
         assert!(!spot.is_deaf(tick(600_000)));
     }
 
     #[test]
     fn a_device_for_spot_measurements_may_be_silent() {
         let mut presence = Presence::new(false);
-        presence.opened(tick(0));
+        presence.opened(tick(0), false);
         presence.look(tick(100_000));
         assert_eq!(presence.change(), Some((DeviceState::Connected, None)));
         presence.bytes(tick(100_000));

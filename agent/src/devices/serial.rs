@@ -6,14 +6,18 @@
 //! octet is written at a time, each when the port says that it has room.
 
 use std::io::{self, Read, Write};
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::time::Duration;
 
 use serialport::{
-    ClearBuffer, ErrorKind, SerialPort, SerialPortBuilder, SerialPortInfo, SerialPortType, TTYPort, UsbPortInfo,
+    ClearBuffer, ErrorKind, FlowControl, SerialPort, SerialPortBuilder, SerialPortInfo, SerialPortType, TTYPort,
+    UsbPortInfo,
 };
+use shared::id::DeviceId;
 use tokio::sync::oneshot;
 
+use super::claims::Claims;
 use super::line::{Line, Port, Ports};
 use super::line_settings::{DataBits, LineSettings, Parity};
 use super::port::{Adapter, PortTrouble, UsbId};
@@ -41,7 +45,7 @@ pub async fn run(config: SerialConfig, joints: Joints) -> Result<(), PortThreadL
     let thread = std::thread::Builder::new()
         .name(name)
         .spawn(move || {
-            Line::new(System, config, joints).work();
+            Line::new(System { device: joints.device.clone() }, config, joints).work();
             // Nobody listens only if the agent is going down.
             let _ = ended.send(());
         })
@@ -67,19 +71,30 @@ fn adapter(port: SerialPortInfo) -> Option<Adapter> {
     Some(Adapter { path: port.port_name.into(), vendor, product, serial: serial_number })
 }
 
-/// The ports of this machine.
-struct System;
+/// Which device of this hub has which port.
+static CLAIMS: Claims = Claims::new();
+
+/// The ports of this machine, for one device.
+struct System {
+    device: DeviceId,
+}
+
+impl Drop for System {
+    fn drop(&mut self) {
+        CLAIMS.release(&self.device);
+    }
+}
 
 impl Ports for System {
     type Open = OpenPort;
 
     fn open(&self, path: &Path, settings: &LineSettings) -> Result<OpenPort, PortTrouble> {
-        let mut port = TTYPort::open(&builder(path, settings)).map_err(|error| match error.kind {
-            // serialport's word for a port that is locked.
-            ErrorKind::NoDevice => PortTrouble::Busy,
-            ErrorKind::Io(io::ErrorKind::PermissionDenied) => PortTrouble::Forbidden,
-            ErrorKind::Io(io::ErrorKind::ResourceBusy) => PortTrouble::Busy,
-            _ => PortTrouble::Absent,
+        if !CLAIMS.claim(&self.device, path) {
+            return Err(PortTrouble::Busy);
+        }
+        let mut port = TTYPort::open(&builder(path, settings)).map_err(|error| {
+            tracing::debug!(device = %self.device, %error, "the port was not opened");
+            trouble(&error, std::fs::metadata(path).ok().as_ref())
         })?;
         // Some adapters power the device from these lines; lines that do not exist are no fault.
         let _ = port.write_data_terminal_ready(true);
@@ -92,11 +107,34 @@ impl Ports for System {
     }
 }
 
-/// What a port is opened with.
+/// What an error at opening means; `there` is what is at the port's path.
+fn trouble(error: &serialport::Error, there: Option<&std::fs::Metadata>) -> PortTrouble {
+    match error.kind {
+        // serialport's word for a port that is locked.
+        ErrorKind::NoDevice | ErrorKind::Io(io::ErrorKind::ResourceBusy) => PortTrouble::Busy,
+        ErrorKind::Io(io::ErrorKind::PermissionDenied) => PortTrouble::Forbidden,
+        ErrorKind::Io(io::ErrorKind::NotFound) => PortTrouble::Absent,
+        _ => match there {
+            None => PortTrouble::Absent,
+            Some(there) if !there.file_type().is_char_device() => PortTrouble::NoTerminal,
+            // serialport has no kinds for these, only the system's words.
+            Some(_) if error.description == "Not a typewriter" => PortTrouble::NoTerminal,
+            Some(_) if ["Invalid argument", "Settings did not apply correctly"].contains(&&*error.description) => {
+                PortTrouble::SettingsRefused
+            }
+            Some(_) => PortTrouble::Unopenable,
+        },
+    }
+}
+
+/// What a port is opened with. Flow control is off: a CMS50's packages have 11 and 13 (hexadecimal) as their types, which
+/// XON/XOFF would take for its own octets and swallow.
+
 fn builder(path: &Path, settings: &LineSettings) -> SerialPortBuilder {
     serialport::new(path.to_string_lossy(), settings.baud)
         .parity(parity(settings.parity))
         .data_bits(data_bits(settings.data_bits))
+        .flow_control(FlowControl::None)
         .timeout(PORT_READ_WITHIN)
 }
 
@@ -157,6 +195,60 @@ mod tests {
     use crate::decode::Protocol;
     use crate::limits::PORT_WRITE_WITHIN;
 
+    fn system(device: &str) -> System {
+        System { device: device.parse().unwrap() }
+    }
+
+    #[test]
+    fn a_second_name_of_a_port_does_not_get_it_while_the_first_waits() {
+        let pair = nix::pty::openpty(None, None).unwrap();
+        let path = nix::unistd::ttyname(&pair.slave).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        let settings = LineSettings::of(Protocol::Bci);
+        let (first, second) = (system("one-of-two"), system("two-of-two"));
+        let opened = first.open(&link, &settings);
+        assert_eq!(second.open(&path, &settings).err(), Some(PortTrouble::Busy));
+        drop(opened);
+        assert_eq!(second.open(&path, &settings).err(), Some(PortTrouble::Busy), "it is only being opened again");
+        assert!(first.open(&link, &settings).is_ok());
+        drop(first);
+        assert!(second.open(&path, &settings).is_ok());
+    }
+
+    #[test]
+    fn what_keeps_a_port_closed_is_named() {
+        let settings = LineSettings::of(Protocol::Bci);
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        let why = |path: &Path| system("named").open(path, &settings).err();
+        assert_eq!(why(&folder.path().join("nothing")), Some(PortTrouble::Absent));
+        assert_eq!(why(&file), Some(PortTrouble::NoTerminal));
+        assert_eq!(why(Path::new("/dev/null")), Some(PortTrouble::NoTerminal));
+        let (null, error) =
+            (std::fs::metadata("/dev/null").unwrap(), |kind, words| serialport::Error::new(kind, words));
+        let named = |words: &'static str| trouble(&error(ErrorKind::Unknown, words), Some(&null));
+        assert_eq!(named("Invalid argument"), PortTrouble::SettingsRefused);
+        assert_eq!(named("Input/output error"), PortTrouble::Unopenable);
+        assert_eq!(trouble(&error(ErrorKind::Unknown, "No such device"), None), PortTrouble::Absent);
+    }
+
+    #[test]
+    fn octets_that_flow_control_would_swallow_come_through() {
+        let pair = nix::pty::openpty(None, None).unwrap();
+        let path = nix::unistd::ttyname(&pair.slave).unwrap();
+        let mut port = system("flow").open(&path, &LineSettings::of(Protocol::Cms50V7)).unwrap();
+        nix::unistd::write(&pair.master, &[0x11, 0x13, 0x01]).unwrap();
+        let (mut heard, mut buffer) = (Vec::new(), [0; 8]);
+        while heard.len() < 3 {
+            let count = port.read(&mut buffer).unwrap();
+            heard.extend_from_slice(&buffer[..count]);
+        }
+        assert_eq!(heard, [0x11, 0x13, 0x01]);
+    }
+
     #[test]
     fn a_port_is_asked_for_the_settings_of_its_line() {
         let scale = builder(Path::new("/dev/p"), &LineSettings::of(Protocol::AndScale));
@@ -177,7 +269,7 @@ mod tests {
     fn a_line_that_nobody_reads_holds_up_no_longer_than_a_saying_may_last() {
         let pair = nix::pty::openpty(None, None).unwrap();
         let path = nix::unistd::ttyname(&pair.slave).unwrap();
-        let mut port = System.open(&path, &LineSettings::of(Protocol::Cms50V7)).unwrap();
+        let mut port = system("device").open(&path, &LineSettings::of(Protocol::Cms50V7)).unwrap();
         let (out, end) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
             // More than there is room for: a write of all at once waits for ever.

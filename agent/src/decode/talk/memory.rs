@@ -3,15 +3,21 @@
 //! When the port opens, and then from time to time, the device is asked how many records it has, then for each. The first and the
 //! last come first: if the count is as before and both are known, there is nothing new. A question without an answer is repeated
 //! a few times from the greeting on; after that the device counts as switched off, and is greeted again later.
+//!
+//! A record of a BM65 has no checksum: it is asked for until it came twice alike, one directly after the other, and only then
+//! given to the decoder. Only a reading of which nothing was refused, passed over or lost counts as read; after another, all
+//! records are read again. What was handed on is remembered only to leave it out then.
 
 use std::collections::VecDeque;
 
+use arrayvec::ArrayVec;
 use shared::time::Tick;
 
 use super::{Words, words};
+use crate::decode::beurer_bm65::RECORD_BYTES;
 use crate::decode::lifescan::{Answer, Dialect, LINK_EXPECTED, LINK_SENT, LifescanLine, Request};
 use crate::decode::refused::Tally;
-use crate::decode::{Protocol, Report, beurer_bm65};
+use crate::decode::{Protocol, Report};
 use crate::limits::{
     ANSWER_WITHIN, ASK_TIMES, MEMORY_GREETED_EVERY, MEMORY_READ_EVERY, MEMORY_RECORDS_MAX, MEMORY_SEEN_MAX,
 };
@@ -22,6 +28,12 @@ enum Device {
     Bm65 {
         /// Octets that the answer still lacks.
         wanting: usize,
+        /// The answer so far.
+        answer: ArrayVec<u8, RECORD_BYTES>,
+        /// The record, as it came the last time.
+        before: Option<[u8; RECORD_BYTES]>,
+        /// The last record that came twice alike.
+        twice: [u8; RECORD_BYTES],
     },
     Lifescan {
         dialect: Dialect,
@@ -53,6 +65,10 @@ pub(super) struct Memory {
     /// Which of the records comes next: the first, the last, then the others.
     place: u16,
     found_new: bool,
+    /// Something of this reading was refused, passed over or lost.
+    is_partial: bool,
+    /// The questions were used up since this was last asked.
+    is_given_up: bool,
     asks: u8,
     answer_until: Option<Tick>,
     /// Records that were handed on.
@@ -65,7 +81,7 @@ impl Memory {
         let device = match protocol {
             Protocol::Lifescan => lifescan(Dialect::UltraEasy),
             Protocol::LifescanVerio => lifescan(Dialect::Verio),
-            _ => Device::Bm65 { wanting: 0 },
+            _ => Device::Bm65 { wanting: 0, answer: ArrayVec::new(), before: None, twice: [0; RECORD_BYTES] },
         };
         Self {
             device,
@@ -74,6 +90,8 @@ impl Memory {
             count_read: None,
             place: 0,
             found_new: false,
+            is_partial: false,
+            is_given_up: false,
             asks: ASK_TIMES,
             answer_until: None,
             seen: VecDeque::new(),
@@ -93,35 +111,64 @@ impl Memory {
         self.count = None;
         self.place = 0;
         self.found_new = false;
+        self.is_partial = false;
         self.asks = ASK_TIMES;
         self.answer_until = None;
     }
 
     /// Hears bytes; gives what of them is of records, and whether an answer was understood.
-    pub(super) fn heard<'a>(&mut self, bytes: &'a [u8]) -> (&'a [u8], bool) {
+    pub(super) fn heard<'a>(&'a mut self, bytes: &'a [u8]) -> (&'a [u8], bool) {
         match &mut self.device {
-            Device::Bm65 { wanting } => {
+            Device::Bm65 { wanting, answer, .. } => {
                 // Octets beyond the answer are of nothing that was asked.
-                let (answer, _) = bytes.split_at(bytes.len().min(*wanting));
-                *wanting = wanting.saturating_sub(answer.len());
-                let is_whole = !answer.is_empty() && *wanting == 0;
-                let records = if self.step == Step::Records { answer } else { &[] };
-                let understood = is_whole && self.bm65(answer);
-                (records, understood)
+                let (part, _) = bytes.split_at(bytes.len().min(*wanting));
+                *wanting = wanting.saturating_sub(part.len());
+                answer.extend(part.iter().copied().take(answer.remaining_capacity()));
+                if part.is_empty() || *wanting > 0 {
+                    return (&[], false);
+                }
+                let whole = std::mem::take(answer);
+                self.bm65(&whole)
             }
             Device::Lifescan { .. } => (bytes, self.lifescan(bytes)),
         }
     }
 
-    /// A whole answer of a BM65 has come; whether it is one.
-    fn bm65(&mut self, answer: &[u8]) -> bool {
+    /// A whole answer of a BM65 has come; what of it is a record that came twice alike, and whether it is an answer.
+    fn bm65(&mut self, answer: &[u8]) -> (&[u8], bool) {
         match (self.step, answer) {
             (Step::Greet, [0x55]) => self.greeted(),
             (Step::Count, [count]) => self.counted(u16::from(*count)),
-            (Step::Records, _) => self.recorded(),
-            _ => return false,
+            (Step::Records, _) => return self.compared(answer),
+            _ => return (&[], false),
         }
-        true
+        (&[], true)
+    }
+
+    /// Takes a record as it came this time; gives it if it came so the last time too.
+    fn compared(&mut self, answer: &[u8]) -> (&[u8], bool) {
+        self.answer_until = None;
+        let Device::Bm65 { before, twice, .. } = &mut self.device else { return (&[], false) };
+        let Ok(record) = <[u8; RECORD_BYTES]>::try_from(answer) else { return (&[], false) };
+        match before.take() {
+            None => *before = Some(record),
+            Some(earlier) if earlier == record => {
+                *twice = record;
+                self.recorded();
+                let Device::Bm65 { twice, .. } = &self.device else { return (&[], true) };
+                return (twice, true);
+            }
+            Some(_) if self.asks > 1 => {
+                *before = Some(record);
+                self.asks = self.asks.saturating_sub(1);
+            }
+            Some(_) => {
+                // It never came twice alike: it is passed over, and read with the next reading.
+                self.is_partial = true;
+                self.recorded();
+            }
+        }
+        (&[], true)
     }
 
     fn lifescan(&mut self, bytes: &[u8]) -> bool {
@@ -142,8 +189,12 @@ impl Memory {
             match (self.step, answer) {
                 (Step::Greet, Answer::Acknowledged) => self.greeted(),
                 (Step::Count, Answer::Records(count)) => self.counted(count),
-                // A record that cannot be read is passed over: asking again would give it again.
-                (Step::Records, Answer::Record(_) | Answer::Other) => self.recorded(),
+                (Step::Records, Answer::Record(_)) => self.recorded(),
+                // A record that cannot be read is passed over: asking again at once would give it again.
+                (Step::Records, Answer::Other) => {
+                    self.is_partial = true;
+                    self.recorded();
+                }
                 _ => {}
             }
         }
@@ -184,7 +235,7 @@ impl Memory {
             Step::Rest(Some(until)) if now < until => return None,
             Step::Rest(_) => self.begin(),
             Step::Records if self.is_done() => {
-                self.count_read = self.count;
+                self.count_read = self.count.filter(|_| !self.is_partial);
                 self.step = Step::Rest(Some(now.after(MEMORY_READ_EVERY)));
                 return None;
             }
@@ -198,6 +249,7 @@ impl Memory {
     fn unanswered(&mut self, now: Tick) {
         self.answer_until = None;
         self.asks = self.asks.saturating_sub(1);
+        self.is_given_up |= self.asks == 0;
         self.step = if self.asks == 0 { Step::Rest(Some(now.after(MEMORY_GREETED_EVERY))) } else { Step::Greet };
     }
 
@@ -219,16 +271,20 @@ impl Memory {
     fn question(&mut self) -> Words {
         let number = self.number();
         match &mut self.device {
-            Device::Bm65 { wanting } => {
+            Device::Bm65 { wanting, answer: so_far, before, .. } => {
+                so_far.clear();
                 let (question, answer): (&[u8], _) = match self.step {
                     Step::Count => (&[0xA2], 1),
                     // Its numbers begin at 1 and have one octet.
                     Step::Records => {
                         let one_up = u8::try_from(number).unwrap_or(u8::MAX).saturating_add(1);
-                        *wanting = beurer_bm65::RECORD_BYTES;
+                        *wanting = RECORD_BYTES;
                         return words(&[0xA3, one_up]);
                     }
-                    Step::Greet | Step::Rest(_) => (&[0xAA], 1),
+                    Step::Greet | Step::Rest(_) => {
+                        *before = None;
+                        (&[0xAA], 1)
+                    }
                 };
                 *wanting = answer;
                 words(question)
@@ -253,6 +309,23 @@ impl Memory {
                 words(&packet)
             }
         }
+    }
+
+    /// Something that came was refused: not all of this reading was read.
+    pub(super) fn refused(&mut self) {
+        self.is_partial = true;
+        self.count_read = None;
+    }
+
+    /// A record that was handed on could not be kept: it is not known any longer, and read again.
+    pub(super) fn not_kept(&mut self, record: &crate::decode::Memory) {
+        self.seen.retain(|digest| *digest != record.digest);
+        self.refused();
+    }
+
+    /// Whether the device let all questions go unanswered since this was last asked.
+    pub(super) fn take_given_up(&mut self) -> bool {
+        std::mem::take(&mut self.is_given_up)
     }
 
     /// Whether a record was not handed on before.

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use shared::reading::Outcome;
+
 use super::*;
 use crate::decode::StreamDecoder;
 use crate::decode::lifescan::tests::{packet, record};
@@ -41,7 +43,11 @@ impl Rig {
                 let (first, second) = answer.split_at(answer.len() / 2);
                 for part in [first, second] {
                     let part = self.talk.heard(part, now);
-                    for moment in self.decoder.moments(part, at(self.millis)) {
+                    let moments = self.decoder.moments(part, at(self.millis));
+                    if self.decoder.take_tally().refused_in_all() > 0 {
+                        self.talk.refused();
+                    }
+                    for moment in moments {
                         if self.talk.is_news(&moment.report) {
                             self.news.push(moment.report);
                         }
@@ -78,9 +84,9 @@ fn a_cuffs_memory_is_read_once_and_then_what_is_new() {
     assert_eq!((rig.news.len(), rig.said), (0, 2), "an empty memory is greeted and counted");
     RECORDS.lock().unwrap().extend([result(60), result(61), result(62)]);
     rig.run(MEMORY_READ_EVERY);
-    assert_eq!((rig.news.len(), rig.said), (3, 7));
+    assert_eq!((rig.news.len(), rig.said), (3, 10));
     rig.run(MEMORY_READ_EVERY);
-    assert_eq!((rig.news.len(), rig.said), (3, 11), "the first and the last are looked at");
+    assert_eq!((rig.news.len(), rig.said), (3, 16), "the first and the last are looked at");
     // Full: the oldest goes, and the number stays.
     let mut records = RECORDS.lock().unwrap();
     records.remove(0);
@@ -100,6 +106,57 @@ fn a_device_that_is_off_is_greeted_a_few_times_and_then_later() {
     assert!(!rig.talk.take_understood());
     rig.run(MEMORY_GREETED_EVERY);
     assert!(rig.said > usize::from(ASK_TIMES));
+}
+
+#[test]
+fn a_record_without_a_checksum_is_taken_only_if_it_came_twice_alike() {
+    // One octet of every third answer is hit; what is hit is still a result with a date.
+    let mut answers = 0;
+    let device: Device = Box::new(move |words| match *words {
+        [0xAA] => vec![0x55],
+        [0xA2] => vec![5],
+        [0xA3, number] => {
+            answers += 1;
+            let mut octets = result(60 + number);
+            octets[1] ^= u8::from(answers % 3 == 0) << 4;
+            octets.to_vec()
+        }
+        _ => panic!("{words:?}"),
+    });
+    let mut rig = Rig::with(Protocol::BeurerBm65, device);
+    rig.run(MEMORY_READ_EVERY * 4);
+    let systolic = |report: &Report| {
+        let is_it = |outcome| matches!(outcome, Outcome::Value(value) if value.decimal == 120.into());
+        report.readings.iter().any(|reading| is_it(reading.outcome))
+    };
+    assert_eq!((rig.news.len(), rig.news.iter().filter(|report| systolic(report)).count()), (5, 5));
+}
+
+#[test]
+fn a_memory_of_which_a_record_was_refused_is_read_again() {
+    static RECORDS: std::sync::Mutex<Vec<[u8; 9]>> = std::sync::Mutex::new(Vec::new());
+    let mut bad = result(62);
+    bad[4] = 13; // no month
+    RECORDS.lock().unwrap().extend([result(60), result(61), bad, result(63)]);
+    let mut rig = Rig::with(Protocol::BeurerBm65, bm65(&RECORDS));
+    rig.run(Duration::from_secs(10));
+    assert_eq!(rig.news.len(), 3);
+    RECORDS.lock().unwrap()[2] = result(62);
+    rig.run(MEMORY_READ_EVERY);
+    assert_eq!(rig.news.len(), 4, "the number of records is as before, and so are the first and the last");
+}
+
+#[test]
+fn a_record_that_could_not_be_kept_is_read_again() {
+    static RECORDS: std::sync::Mutex<Vec<[u8; 9]>> = std::sync::Mutex::new(Vec::new());
+    RECORDS.lock().unwrap().extend([result(60), result(61), result(62), result(63)]);
+    let mut rig = Rig::with(Protocol::BeurerBm65, bm65(&RECORDS));
+    rig.run(Duration::from_secs(10));
+    let lost = rig.news[2].memory.unwrap();
+    rig.talk.not_kept(&lost);
+    rig.run(MEMORY_READ_EVERY);
+    assert_eq!(rig.news.len(), 5);
+    assert_eq!(rig.news[4].memory, Some(lost), "this one, and no other");
 }
 
 /// An Ultra Easy that looks at the sequences, and leaves every `deaf`th question without an answer.

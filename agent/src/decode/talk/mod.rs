@@ -90,7 +90,7 @@ impl Talk {
     }
 
     /// Hears what came in; gives the part of it that the decoder shall read.
-    pub fn heard<'a>(&mut self, bytes: &'a [u8], now: Tick) -> &'a [u8] {
+    pub fn heard<'a>(&'a mut self, bytes: &'a [u8], now: Tick) -> &'a [u8] {
         match &mut self.kind {
             Kind::Listen | Kind::Nonin(_) => bytes,
             Kind::Awake(awake) => {
@@ -140,6 +140,28 @@ impl Talk {
         match &mut self.kind {
             Kind::Module(module) => module.take_lost(),
             Kind::Listen | Kind::Nonin(_) | Kind::Awake(_) | Kind::Memory(_) => None,
+        }
+    }
+
+    /// The decoder refused something of what was heard: what was asked for is not all read.
+    pub fn refused(&mut self) {
+        if let Kind::Memory(memory) = &mut self.kind {
+            memory.refused();
+        }
+    }
+
+    /// A record that was news could not be kept: it is news again.
+    pub fn not_kept(&mut self, record: &super::Memory) {
+        if let Kind::Memory(memory) = &mut self.kind {
+            memory.not_kept(record);
+        }
+    }
+
+    /// Whether a device that keeps what it has until it is asked let all questions go unanswered since this was last asked.
+    pub fn take_given_up(&mut self) -> bool {
+        match &mut self.kind {
+            Kind::Memory(memory) => memory.take_given_up(),
+            Kind::Listen | Kind::Nonin(_) | Kind::Awake(_) | Kind::Module(_) => false,
         }
     }
 
