@@ -129,7 +129,6 @@ fn trouble(error: &serialport::Error, there: Option<&std::fs::Metadata>) -> Port
 
 /// What a port is opened with. Flow control is off: a CMS50's packages have 11 and 13 (hexadecimal) as their types, which
 /// XON/XOFF would take for its own octets and swallow.
-
 fn builder(path: &Path, settings: &LineSettings) -> SerialPortBuilder {
     serialport::new(path.to_string_lossy(), settings.baud)
         .parity(parity(settings.parity))
