@@ -11,7 +11,7 @@ const EXPECTED: u8 = 1 << 1;
 const ACKNOWLEDGES: u8 = 1 << 2;
 const DISCONNECTS: u8 = 1 << 3;
 /// Records it keeps; the oldest leaves.
-const RECORDS_MAX: usize = 500;
+pub(super) const RECORDS_MAX: usize = 500;
 /// 2026-05-04 08:00:00 since 1970, in seconds: when its course began, by its own clock.
 const BEGAN: u32 = 1_777_881_600;
 
@@ -31,11 +31,7 @@ impl LifeScan {
     }
 
     fn answer(&mut self, packet: &[u8]) -> Vec<Bytes> {
-        let (summed, sum) = packet.split_at(packet.len() - 2);
-        if crc16(summed).to_le_bytes() != sum || summed[summed.len() - 1] != 0x03 {
-            return Vec::new();
-        }
-        let (link, message) = (summed[2], &summed[3..summed.len() - 1]);
+        let Some((link, message)) = message_of(packet) else { return Vec::new() };
         if link & DISCONNECTS != 0 {
             (self.sends, self.expects) = (false, false);
             return vec![envelope(DISCONNECTS | ACKNOWLEDGES, &[])];
@@ -70,12 +66,7 @@ impl Device for LifeScan {
     }
 
     fn hear(&mut self, bytes: &[u8], _now: Now) -> Vec<Bytes> {
-        let length = |bytes: &[u8]| match bytes {
-            [0x02] => None,
-            [0x02, length @ 6..=255, ..] => Some(usize::from(*length)),
-            _ => Some(0),
-        };
-        let packets = self.ear.commands(bytes, length);
+        let packets = self.ear.commands(bytes, packet_length);
         packets.iter().flat_map(|packet| self.answer(packet)).collect()
     }
 
@@ -85,7 +76,23 @@ impl Device for LifeScan {
     }
 }
 
-fn envelope(link: u8, message: &[u8]) -> Bytes {
+/// How long the packet at the front is, as an [`Ear`] wants it.
+pub(super) fn packet_length(bytes: &[u8]) -> Option<usize> {
+    match bytes {
+        [0x02] => None,
+        [0x02, length @ 6..=255, ..] => Some(usize::from(*length)),
+        _ => Some(0),
+    }
+}
+
+/// The link octet and the message of a whole packet, if it is intact.
+pub(super) fn message_of(packet: &[u8]) -> Option<(u8, &[u8])> {
+    let (summed, sum) = packet.split_at(packet.len() - 2);
+    let is_intact = crc16(summed).to_le_bytes() == sum && summed[summed.len() - 1] == 0x03;
+    is_intact.then(|| (summed[2], &summed[3..summed.len() - 1]))
+}
+
+pub(super) fn envelope(link: u8, message: &[u8]) -> Bytes {
     let mut packet = vec![0x02, message.len() as u8 + 6, link];
     packet.extend(message);
     packet.push(0x03);

@@ -23,6 +23,7 @@ pub mod script;
 pub mod suntech;
 #[cfg(test)]
 mod suntech_talk;
+pub mod verio;
 pub mod writes;
 
 pub use plan::DevicePlan;

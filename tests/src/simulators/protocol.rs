@@ -12,6 +12,7 @@ use super::lifescan::LifeScan;
 use super::masimo::Masimo;
 use super::nonin::{self, Nonin};
 use super::suntech::SunTech;
+use super::verio::Verio;
 
 /// What a simulated device speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,13 +39,15 @@ pub enum Protocol {
     AndScale,
     /// LifeScan's binary protocol, as the OneTouch Ultra Easy speaks it.
     LifeScan,
+    /// The same, as the OneTouch Verio IQ speaks it.
+    LifeScanVerio,
     /// Beurer BM65 and BM58.
     BeurerBm65,
 }
 
 impl Protocol {
     /// Every protocol.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::NoninDf2,
         Self::NoninDf7,
         Self::NoninDf8,
@@ -56,6 +59,7 @@ impl Protocol {
         Self::AndUa767Pc,
         Self::AndScale,
         Self::LifeScan,
+        Self::LifeScanVerio,
         Self::BeurerBm65,
     ];
 
@@ -78,6 +82,7 @@ impl Protocol {
             Self::AndUa767Pc => "and-ua767pc",
             Self::AndScale => "and-scale",
             Self::LifeScan => "lifescan",
+            Self::LifeScanVerio => "lifescan-verio",
             Self::BeurerBm65 => "beurer-bm65",
         }
     }
@@ -97,6 +102,7 @@ impl Protocol {
             Self::AndUa767Pc => Box::new(AndCuff),
             Self::AndScale => Box::new(AndScale),
             Self::LifeScan => Box::new(LifeScan::default()),
+            Self::LifeScanVerio => Box::new(Verio::default()),
             Self::BeurerBm65 => Box::new(Beurer::default()),
         }
     }

@@ -28,6 +28,7 @@ fn questions(protocol: Protocol) -> &'static [&'static [u8]] {
     match protocol {
         Protocol::SunTechNibp => &[&[0x3A, 0x79, 0x05, 0x00, 0x48], &[0x3A, 0x79, 0x03, 0x00, 0x4A]],
         Protocol::LifeScan => &[&[0x02, 0x06, 0x08, 0x03, 0xC2, 0x62], &[2, 10, 0, 5, 0x1F, 0, 0, 3, 0xAB, 0x91]],
+        Protocol::LifeScanVerio => &[&[2, 10, 0, 3, 0x21, 0, 0, 3, 0x9D, 0xD2]],
         Protocol::BeurerBm65 => &[&[0xA3, 1]],
         _ => &[],
     }
@@ -111,6 +112,7 @@ fn the_agent_reads_what_cuffs_scales_and_meters_measured() {
         (Protocol::AndUa767Pc, values(&["124", "79", "72"])),
         (Protocol::AndScale, values(&["81.300"])),
         (Protocol::LifeScan, values(&["104"])),
+        (Protocol::LifeScanVerio, values(&["104"])),
         (Protocol::BeurerBm65, values(&["124", "79", "72"])),
     ];
     for (protocol, expected) in expected {
@@ -206,4 +208,9 @@ fn a_made_up_patient_measures_everything() {
     assert_eq!(count(|vitals| vitals.pressure.is_some()), 4);
     assert_eq!(count(|vitals| vitals.weight_g.is_some()), 2);
     assert_eq!(count(|vitals| vitals.glucose_mg_dl.is_some()), 3);
+}
+
+#[test]
+fn every_protocol_of_the_agent_is_simulated() {
+    assert_eq!(Protocol::ALL.map(Protocol::name), agent::decode::Protocol::ALL.map(agent::decode::Protocol::name));
 }

@@ -14,7 +14,7 @@ use tests::simulators::{DevicePlan, Protocol, SimulatedDevice};
 /// Plays a serial device on a pseudo-terminal, from when a program opens it until its course is over or Ctrl-C.
 #[derive(Debug, Parser)]
 #[command(after_help = "Protocols: nonin-df2, nonin-df7, nonin-df8, nonin-df13, bci, cms50-v7, masimo-ascii1, \
-    suntech-nibp, and-ua767pc, and-scale, lifescan, beurer-bm65.")]
+    suntech-nibp, and-ua767pc, and-scale, lifescan, lifescan-verio, beurer-bm65.")]
 struct Arguments {
     /// What it speaks, by its name in an agent's configuration.
     #[arg(long, value_name = "P")]
