@@ -192,6 +192,10 @@ pub const MEASURE_EVERY_MIN: Duration = Duration::from_secs(5 * 60);
 pub const MEASURE_EVERY_MAX: Duration = Duration::from_secs(24 * 3600);
 /// How long after one command a Nonin device is given the next.
 pub const COMMANDS_APART: Duration = Duration::from_secs(1);
+/// How often a Nonin device of which nothing is read is told its format again.
+pub const FORMAT_SAID_EVERY: Duration = Duration::from_secs(10);
+/// How long a device for spot measurements counts as unreadable after octets that are no measurement.
+pub const STRAY_FORGOTTEN_AFTER: Duration = Duration::from_secs(10);
 /// How long a device with several possible settings of its line is listened to with one of them. Over, and nothing believed:
 /// the next is tried.
 pub const LINE_TRIED_FOR: Duration = Duration::from_secs(5);

@@ -94,6 +94,10 @@ fn lines(raw: &RawDevice, found: &mut Found) -> Option<Vec<LineSettings>> {
         Some(protocol) => known.into_iter().filter(|line| line.protocol == protocol).collect(),
     };
     match protocol {
+        Some(_) if lines.is_empty() && model.is_some() => {
+            found.push(("protocol", format!("this model does not speak it: it speaks {}", spoken(model))));
+            return None;
+        }
         Some(protocol) if lines.is_empty() => lines.push(LineSettings::of(protocol)),
         None if raw.model.is_none() && raw.protocol.is_none() => {
             found.push(("protocol", "is missing: give a protocol or a model".into()));
@@ -106,6 +110,18 @@ fn lines(raw: &RawDevice, found: &mut Found) -> Option<Vec<LineSettings>> {
         line.data_bits = data_bits.unwrap_or(line.data_bits);
     }
     Some(lines)
+}
+
+/// The names of what a model speaks, each once.
+fn spoken(model: Option<Model>) -> String {
+    let mut names: Vec<&str> = Vec::new();
+    for line in model.into_iter().flat_map(|model| std::iter::once(model.first()).chain(model.others().iter().copied()))
+    {
+        if !names.contains(&line.protocol.name()) {
+            names.push(line.protocol.name());
+        }
+    }
+    names.join(", ")
 }
 
 /// What is said to the device, where it can be said to it.
@@ -121,7 +137,15 @@ fn talk(raw: &RawDevice, serial: &mut SerialConfig, found: &mut Found) {
     refuse("select_format", raw.select_format.is_some(), is_nonin, "Nonin's");
     refuse("set_clock", raw.set_clock.is_some(), is_nonin, "Nonin's");
     refuse("measure_every_s", raw.measure_every_s.is_some(), is_suntech, "SunTech's");
-    // With several formats, the one that is tried would be the one it is told to speak.
+    let mut formats = serial.lines().iter().map(|line| line.protocol);
+    let first = formats.next();
+    if raw.select_format == Some(true) && is_nonin && formats.any(|format| Some(format) != first) {
+        // The one that is tried would be the one it is told to speak.
+        found.push((
+            "select_format",
+            "this model has several formats: give the one that it shall speak as protocol".into(),
+        ));
+    }
     serial.talk.select_format = raw.select_format.unwrap_or(false);
     serial.talk.set_clock = raw.set_clock.unwrap_or(false);
     serial.talk.measure_every = raw.measure_every_s.map(Duration::from_secs);

@@ -45,7 +45,8 @@ fn a_model_sets_the_line_and_what_is_given_besides_overrides_it() {
         settings("model = \"contec-cms50e\"\nprotocol = \"bci\"\nbaud = 9600\nparity = \"none\""),
         ["bci at 9600 8N1"]
     );
-    assert_eq!(settings("model = \"contec-cms50e\"\nprotocol = \"nonin-df8\""), ["nonin-df8 at 9600 8N1"]);
+    assert_eq!(problems("path = \"/p\"\nmodel = \"contec-cms50e\"\nprotocol = \"nonin-df8\""), ["protocol"]);
+    assert_eq!(super::spoken("contec-cms50e".parse().ok()), "cms50-v7, bci");
     assert_eq!(settings("model = \"and-scale\"\ndata_bits = 8\nparity = \"none\""), ["and-scale at 2400 8N1"]);
     assert_eq!(problems("path = \"/p\"\nmodel = \"contec\""), ["model"]);
     assert_eq!(problems("path = \"/p\""), ["protocol"]);
@@ -114,6 +115,14 @@ fn what_is_said_is_said_to_devices_that_know_it() {
         let key = line.split(' ').next().unwrap();
         assert_eq!(problems(&format!("path = \"/p\"\nprotocol = \"bci\"\n{line}")), [key]);
     }
+}
+
+#[test]
+fn a_device_of_several_formats_is_told_one_only_if_it_is_named() {
+    let xpod = "path = \"/p\"\nmodel = \"nonin-xpod\"\nselect_format = true";
+    assert_eq!(problems(xpod), ["select_format"]);
+    assert!(serial(&format!("{xpod}\nprotocol = \"nonin-df7\"")).unwrap().talk.select_format);
+    assert!(serial(&xpod.replace("true", "false")).is_ok());
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use shared::time::Tick;
 use shared::wire::DeviceState;
 
-use crate::limits::{SILENT_AFTER, SILENT_REOPEN_AFTER, UNREADABLE_AFTER};
+use crate::limits::{SILENT_AFTER, SILENT_REOPEN_AFTER, STRAY_FORGOTTEN_AFTER, UNREADABLE_AFTER};
 
 /// How a device is, and whether it says its battery is low.
 type Said = (DeviceState, Option<bool>);
@@ -12,6 +12,7 @@ type Said = (DeviceState, Option<bool>);
 #[derive(Debug)]
 pub struct Presence {
     continuous: bool,
+    is_asked: bool,
     state: Option<DeviceState>,
     battery_low: Option<bool>,
     said: Option<Said>,
@@ -25,7 +26,15 @@ impl Presence {
     /// Nothing is known. `continuous`: silence means something.
     #[must_use]
     pub const fn new(continuous: bool) -> Self {
-        Self { continuous, state: None, battery_low: None, said: None, last_byte: None, heard_since: None }
+        Self {
+            continuous,
+            is_asked: false,
+            state: None,
+            battery_low: None,
+            said: None,
+            last_byte: None,
+            heard_since: None,
+        }
     }
 
     /// The port is open. A device that speaks all the time counts as connected once it has spoken, and one whose memory
@@ -33,6 +42,7 @@ impl Presence {
     pub fn opened(&mut self, now: Tick, is_asked: bool) {
         self.last_byte = Some(now);
         self.heard_since = None;
+        self.is_asked = is_asked;
         if !self.continuous && !is_asked {
             self.state = Some(DeviceState::Connected);
         }
@@ -80,6 +90,11 @@ impl Presence {
             self.state = Some(DeviceState::Silent);
         } else if self.heard_since.is_some_and(|since| now.since(since) >= UNREADABLE_AFTER) {
             self.state = Some(DeviceState::Unreadable);
+            // One that speaks only when it measured is not unreadable for ever because of a stray octet.
+            if !self.continuous && !self.is_asked && now.since(last_byte) >= STRAY_FORGOTTEN_AFTER {
+                self.heard_since = None;
+                self.state = Some(DeviceState::Connected);
+            }
         }
     }
 
@@ -158,5 +173,9 @@ mod tests {
         presence.bytes(tick(100_000));
         presence.look(tick(103_000));
         assert_eq!(presence.change(), Some((DeviceState::Unreadable, None)));
+        presence.look(tick(109_999));
+        assert_eq!(presence.change(), None);
+        presence.look(tick(110_000));
+        assert_eq!(presence.change(), Some((DeviceState::Connected, None)), "a stray octet is forgotten");
     }
 }

@@ -65,9 +65,11 @@ impl Talk {
     #[must_use]
     pub fn new(protocol: Protocol, settings: Settings, now: Tick) -> Self {
         let kind = match (protocol, protocol.nonin_format()) {
-            (_, Some(format)) if settings.select_format || settings.set_clock => {
-                Kind::Nonin(Nonin::new(settings.select_format.then_some(format), settings.set_clock))
-            }
+            (_, Some(format)) if settings.select_format || settings.set_clock => Kind::Nonin(Nonin::new(
+                settings.select_format.then_some(format),
+                protocol.is_continuous(),
+                settings.set_clock,
+            )),
             (Protocol::Cms50V7, _) => Kind::Awake(Awake::default()),
             (Protocol::SuntechNibp, _) => Kind::Module(Box::new(Module::new(settings.measure_every, now))),
             (Protocol::Lifescan | Protocol::LifescanVerio | Protocol::BeurerBm65, _) => {
@@ -129,7 +131,11 @@ impl Talk {
     /// Whether a report is news: a result that was asked for, or a record that was not handed on before.
     pub fn is_news(&mut self, report: &Report) -> bool {
         match &mut self.kind {
-            Kind::Listen | Kind::Nonin(_) | Kind::Awake(_) => true,
+            Kind::Listen | Kind::Awake(_) => true,
+            Kind::Nonin(nonin) => {
+                nonin.read();
+                true
+            }
             Kind::Module(module) => module.is_news(report),
             Kind::Memory(memory) => memory.is_news(report),
         }
